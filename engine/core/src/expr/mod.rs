@@ -1,0 +1,1 @@
+//! Expressions: CEL, parsed, checked and evaluated.

@@ -1,0 +1,33 @@
+//! Every fixed limit of the language and of a run, with the reason for its size.
+
+/// A workflow file; a rollout of fifty steps has about 20 KiB.
+pub const SOURCE_BYTES_MAX: usize = 1 << 20;
+/// Nested blocks. The KDL parser recurses: 350 levels overflow a 2 MiB stack (measured with kdl 6.7.1).
+pub const NESTING_MAX: usize = 64;
+/// Nested `/-`: the parser's time doubles with each level.
+pub const SLASHDASH_NESTING_MAX: usize = 3;
+/// Nested `/* */`: the parser recurses.
+pub const COMMENT_NESTING_MAX: usize = 8;
+
+/// One expression.
+pub const EXPRESSION_BYTES_MAX: usize = 64 << 10;
+/// Steps of one evaluation, so that nested macros end.
+pub const EVALUATION_STEPS_MAX: u64 = 100_000;
+/// The JSON of one evaluated value.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// Steps of one plan, after groups are opened.
+pub const STEPS_MAX: usize = 20_000;
+/// Steps of a run that are under way at once, unless the file says otherwise.
+pub const PARALLEL_DEFAULT: usize = 16;
+pub const PER_CLUSTER_DEFAULT: usize = 8;
+pub const PARALLEL_MAX: usize = 256;
+
+/// One record of the journal. Outputs over [`OUTPUT_INLINE_BYTES_MAX`] lie in files of their own.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+pub const OUTPUT_INLINE_BYTES_MAX: usize = 64 << 10;
+/// Outputs of one step.
+pub const OUTPUT_BYTES_MAX: usize = 16 << 20;
+/// One memo of a step.
+pub const MEMO_BYTES_MAX: usize = 64 << 10;
+pub const ATTEMPTS_MAX: u32 = 1_000;

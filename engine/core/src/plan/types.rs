@@ -1,0 +1,226 @@
+//! What a plan is made of. Everything here is stored as `plan.json` and must mean the same when another binary reads it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use steps_sdk::spec::TimeLimit;
+use steps_sdk::value::ClusterName;
+use steps_sdk::{EffectOf, Secret, StepKind, Value};
+
+use crate::diagnostic::Place;
+use crate::id::{Digest, StepId, StepIndex};
+
+/// Raised when a stored plan can no longer be read as before.
+pub const PLAN_FORMAT: u32 = 1;
+
+/// A workflow with its inputs filled in and its groups opened: what a run carries out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub format: u32,
+    pub workflow: String,
+    /// The name under which only one run may write; the workflow's name where it has no `lock`.
+    pub lock: String,
+    /// Of the meaning: expressions, literals, kinds with their schemas; never previews, comments or places.
+    pub digest: Digest,
+    /// In an order in which every step comes after what it needs.
+    pub steps: Vec<PlannedStep>,
+    pub groups: Vec<PlannedGroup>,
+    pub clusters: Vec<PlannedCluster>,
+    pub outputs: Vec<PlannedOutput>,
+    pub limits: RunLimits,
+    pub kinds: BTreeMap<StepKind, KindPin>,
+    /// Values of the inputs, for people.
+    pub inputs: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLimits {
+    pub parallel: usize,
+    pub per_cluster: usize,
+}
+
+/// What a kind was when the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindPin {
+    pub version: u32,
+    pub digest: Digest,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    pub id: StepId,
+    pub kind: StepKind,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doc: String,
+    pub on: Option<ClusterName>,
+    /// `on` and every cluster that the inputs name.
+    pub clusters: Vec<ClusterName>,
+    /// The kind's inputs; `wait` among them when the step has one.
+    pub inputs: Input,
+    pub needs: Vec<Need>,
+    pub when: Option<Late>,
+    pub effect: EffectOf,
+    pub retry: RetryPolicy,
+    pub time_limit: TimeLimit,
+    /// `wait for=`, in milliseconds.
+    pub wait_for_ms: Option<u64>,
+    pub group: Option<Membership>,
+    /// The owner key: the same in every run.
+    pub owner: String,
+    /// The step's declaration, so that a failure hours later still points at the line.
+    pub at: Place,
+}
+
+/// Membership of an instance of a `for-each` group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// Index into [`Plan::groups`].
+    pub group: usize,
+    pub key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedGroup {
+    pub id: String,
+    /// How many instances may be under way at once.
+    pub parallel: Option<usize>,
+    pub on_failure: OnFailure,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// A failed instance keeps the others from starting further steps.
+    Stop,
+    FinishOthers,
+}
+
+/// An edge: what must have come to an end before a step may start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    pub step: StepId,
+    pub rule: NeedRule,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NeedRule {
+    /// Succeeded, or skipped by its own `when`.
+    Success,
+    /// Ended in any way: the step's `when` asks about its outcome.
+    End,
+}
+
+/// A tree of inputs: what is known now, and what comes late.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Input {
+    Known(Value),
+    Late(Late),
+    /// A quoted string with expressions in it.
+    Text(Vec<TextPart>),
+    List(Vec<Input>),
+    Map(Vec<(String, Input)>),
+    /// A secret by its place.
+    Secret(Secret),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextPart {
+    Literal(String),
+    Late(Late),
+}
+
+/// An expression that can be evaluated only when earlier steps have ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Late {
+    /// CEL, as written.
+    pub text: String,
+    /// What each root name of the text stands for at this place.
+    pub names: BTreeMap<String, Bound>,
+    pub at: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// Known when the plan was made: inputs, an `each` variable.
+    Value(Value),
+    /// The outputs of one step.
+    Step(StepId),
+    /// A group: by key, then by the name of the step inside.
+    Instances(BTreeMap<String, BTreeMap<String, StepId>>),
+    /// `run.id`, `run.started`.
+    Run,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// The first try included; at least 1.
+    pub attempts: u32,
+    pub first_ms: u64,
+    pub cap_ms: u64,
+    pub backoff: Backoff,
+    pub on: RetryOn,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backoff {
+    Exponential,
+    Constant,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetryOn {
+    Transient,
+    Any,
+    /// CEL over `error`.
+    Condition(String),
+}
+
+impl Default for RetryPolicy {
+    /// Three tries within about ten seconds: enough for a connection that was cut, too little to hide a mistake.
+    fn default() -> Self {
+        RetryPolicy { attempts: 3, first_ms: 1_000, cap_ms: 30_000, backoff: Backoff::Exponential, on: RetryOn::Transient }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedCluster {
+    pub name: ClusterName,
+    pub kubeconfig: KubeconfigSource,
+    /// UID of `kube-system`; without it the first use is trusted and kept.
+    pub identity: Option<String>,
+    pub at: Place,
+}
+
+/// Where a cluster's kubeconfig comes from; all fields absent: kubectl's own rules.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KubeconfigSource {
+    pub context: Option<String>,
+    /// A file, relative to the workflow.
+    pub file: Option<String>,
+    /// An environment variable that names the file.
+    pub env: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedOutput {
+    pub name: String,
+    pub value: Input,
+    pub secret: bool,
+    pub at: Place,
+}
+
+impl Plan {
+    pub fn step(&self, index: StepIndex) -> &PlannedStep {
+        &self.steps[index.0]
+    }
+
+    pub fn index_of(&self, id: &StepId) -> Option<StepIndex> {
+        self.steps.iter().position(|step| step.id == *id).map(StepIndex)
+    }
+}

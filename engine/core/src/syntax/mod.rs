@@ -1,0 +1,1 @@
+//! The first stage: KDL text becomes a tree with places.

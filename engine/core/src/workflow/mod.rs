@@ -1,0 +1,1 @@
+//! The second stage: a tree becomes a typed workflow.
