@@ -96,6 +96,18 @@ pub enum TimeLimit {
     Wait { for_ms: u64 },
 }
 
+/// Whether a step of this kind says `on=CLUSTER`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCluster {
+    /// It works on one cluster, and that is how it is named.
+    Required,
+    /// It works without, and uses one if it is named.
+    Optional,
+    /// It names its clusters in its inputs, or touches none.
+    Refused,
+}
+
 /// Everything the engine knows about a kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepSpec {
@@ -114,6 +126,7 @@ pub struct StepSpec {
     pub effect: EffectOf,
     pub undo: UndoDefault,
     pub time_limit: TimeLimit,
+    pub on: OnCluster,
     /// The schemas as they were handed over; what digests are made of.
     pub source: SpecSource,
 }
@@ -142,10 +155,11 @@ pub struct About {
     pub effect: EffectOf,
     pub undo: UndoDefault,
     pub time_limit: TimeLimit,
+    pub on: OnCluster,
 }
 
 impl About {
-    /// A first version that converges, keeps what it made, and has five minutes.
+    /// A first version that converges, keeps what it made, has five minutes, and may or may not be given a cluster.
     ///
     /// # Panics
     /// When `kind` is not `family.verb`: it is a literal in the kind's own file.
@@ -158,6 +172,7 @@ impl About {
             effect: EffectOf::Fixed(Effect::Converge),
             undo: UndoDefault::Keep,
             time_limit: TimeLimit::Action { timeout_ms: 5 * 60_000 },
+            on: OnCluster::Optional,
         }
     }
 }
@@ -190,15 +205,15 @@ impl StepSpec {
             Some(Value::Bool(true)) => Outputs::SameAsInputs,
             _ => Outputs::Fields(Schema::parse(&source.outputs)?),
         };
-        let About { kind, version, accepts_from, doc, effect, undo, time_limit } = about;
-        Ok(StepSpec { kind, version, accepts_from, doc: doc.to_owned(), inputs, outputs, wait, effect, undo, time_limit, source })
+        let About { kind, version, accepts_from, doc, effect, undo, time_limit, on } = about;
+        Ok(StepSpec { kind, version, accepts_from, doc: doc.to_owned(), inputs, outputs, wait, effect, undo, time_limit, on, source })
     }
 
     /// What a digest of this spec covers: everything that decides what a step of this kind means.
     pub fn canonical(&self) -> Value {
         serde_json::json!({
             "kind": self.kind, "version": self.version, "inputs": self.source.inputs, "outputs": self.source.outputs,
-            "effect": self.effect, "undo": self.undo, "time-limit": self.time_limit,
+            "effect": self.effect, "undo": self.undo, "time-limit": self.time_limit, "on": self.on,
         })
     }
 }
