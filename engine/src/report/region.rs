@@ -1,0 +1,1 @@
+//! The lines below the scrollback: lanes, waits, totals.
