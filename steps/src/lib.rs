@@ -1,1 +1,31 @@
-//! Being written.
+//! The built-in steps: one kind per file, each answering the six verbs of `steps-sdk`.
+//!
+//! A step here knows neither plan nor journal nor another step: what it needs arrives in its inputs and its context. Each family
+//! classifies its failures in one table (`classify.rs`), so that what is transient is decided once.
+
+mod file;
+mod value;
+
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use steps_sdk::native::StepHandler;
+
+/// Every built-in kind, in alphabetical order.
+pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
+    vec![Arc::new(file::write::Write), Arc::new(value::set::Set)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_describes_itself_and_the_list_is_alphabetical() {
+        let kinds: Vec<String> =
+            builtin().iter().map(|step| step.describe().expect("a schema in the subset").kind.to_string()).collect();
+        assert!(kinds.is_sorted(), "{kinds:?}");
+    }
+}

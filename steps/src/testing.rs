@@ -1,0 +1,319 @@
+//! A stand-in for the engine in tests of steps: it answers, in memory, what a step asks of its context, and runs the generic
+//! tests that every step must pass (run twice; killed anywhere and run again; each question failing once; undone twice).
+//!
+//! The world that a step changes is not here: a test brings its own (a directory, a zone, a scripted API server).
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use steps_sdk::context::{
+    CallIdentity, Clusters, Evaluator, LogLevel, Request, RequestSender, SecretBytes, StepContext, Surroundings,
+};
+use steps_sdk::native::StepHandler;
+use steps_sdk::{Outcome, Preview, Secret, StepError, Value, Verdict};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// An engine of one step. What it remembers (notes, kept secrets) outlives a call, as the journal does.
+pub(crate) struct Rig {
+    pub(crate) call: CallIdentity,
+    pub(crate) clusters: Clusters,
+    pub(crate) cancel: CancellationToken,
+    /// How long a call may take.
+    pub(crate) limit: Duration,
+    engine: Arc<Mutex<Engine>>,
+}
+
+#[derive(Default)]
+struct Engine {
+    notes: BTreeMap<String, Value>,
+    holds: BTreeMap<String, Value>,
+    /// By owner key and name: shared between rigs that stand for steps of one engine.
+    kept: BTreeMap<(String, String), SecretBytes>,
+    secrets: BTreeMap<Secret, SecretBytes>,
+    log: Vec<(LogLevel, String)>,
+    waits: Vec<String>,
+    /// Questions asked so far, and the one that is answered with an error.
+    asked: usize,
+    fails_at: Option<usize>,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Rig {
+        Rig::of_step("step")
+    }
+
+    /// `step` names the call, so that two rigs of one engine do not share an owner key.
+    pub(crate) fn of_step(step: &str) -> Rig {
+        let call = CallIdentity {
+            run: "r1".to_owned(),
+            step: step.to_owned(),
+            owner: format!("engine/test/{step}"),
+            once: format!("once-{step}"),
+            attempt: 1,
+        };
+        Rig {
+            call,
+            clusters: Clusters::default(),
+            cancel: CancellationToken::new(),
+            limit: Duration::from_secs(60),
+            engine: Arc::default(),
+        }
+    }
+
+    /// Another step of the same engine: it can open what this one kept.
+    pub(crate) fn beside(&self, step: &str) -> Rig {
+        Rig { engine: Arc::clone(&self.engine), ..Rig::of_step(step) }
+    }
+
+    pub(crate) fn with_secret(self, secret: Secret, bytes: &[u8]) -> Rig {
+        self.engine().secrets.insert(secret, SecretBytes::new(bytes.to_vec()));
+        self
+    }
+
+    pub(crate) fn with_clusters(self, clusters: Clusters) -> Rig {
+        Rig { clusters, ..self }
+    }
+
+    pub(crate) fn note(&self, key: &str) -> Option<Value> {
+        self.engine().notes.get(key).cloned()
+    }
+
+    pub(crate) fn hold(&self, name: &str) -> Option<Value> {
+        self.engine().holds.get(name).cloned()
+    }
+
+    /// What this step keeps in the keystore under `name`.
+    pub(crate) fn kept(&self, name: &str) -> Option<SecretBytes> {
+        self.engine().kept.get(&(self.call.owner.clone(), name.to_owned())).cloned()
+    }
+
+    /// The step's log lines so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.engine().log.iter().map(|(_, line)| line.clone()).collect()
+    }
+
+    /// The wait reasons so far.
+    pub(crate) fn waits(&self) -> Vec<String> {
+        self.engine().waits.clone()
+    }
+
+    pub(crate) async fn run(&self, step: &dyn StepHandler, inputs: &Value) -> Result<Outcome, StepError> {
+        self.answering(async |cx| step.run(cx, inputs.clone()).await).await
+    }
+
+    pub(crate) async fn preview(&self, step: &dyn StepHandler, inputs: &Value) -> Result<Preview, StepError> {
+        self.answering(async |cx| step.preview(cx, inputs.clone()).await).await
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        step: &dyn StepHandler,
+        inputs: &Value,
+        outputs: Option<&Value>,
+    ) -> Result<Verdict, StepError> {
+        self.answering(async |cx| step.verify(cx, inputs.clone(), outputs.cloned()).await).await
+    }
+
+    pub(crate) async fn undo(
+        &self,
+        step: &dyn StepHandler,
+        inputs: &Value,
+        outputs: Option<&Value>,
+    ) -> Result<String, StepError> {
+        self.answering(async |cx| step.undo(cx, inputs.clone(), outputs.cloned()).await).await
+    }
+
+    /// Runs `call` with a context whose questions are answered by this rig, in the same task: dropping the future kills both.
+    pub(crate) async fn answering<T>(&self, call: impl AsyncFnOnce(&StepContext) -> T) -> T {
+        let (requests, mut line) = RequestSender::channel();
+        let (deadline, seen) = watch::channel(Instant::now() + self.limit);
+        let around = Surroundings {
+            deadline: seen,
+            cancel: self.cancel.clone(),
+            notes: self.engine().notes.clone(),
+            clusters: self.clusters.clone(),
+            evaluator: Evaluator::new(|predicate, _| {
+                Err(StepError::permanent("E000", format!("no evaluator for {predicate:?} in this test")))
+            }),
+        };
+        let cx = StepContext::new(self.call.clone(), requests, around);
+        tokio::select! {
+            biased;
+            done = call(&cx) => {
+                while let Ok(request) = line.try_recv() {
+                    self.answer(request, &deadline);
+                }
+                done
+            }
+            never = self.answer_all(&mut line, &deadline) => match never {},
+        }
+    }
+
+    async fn answer_all(
+        &self,
+        line: &mut mpsc::UnboundedReceiver<Request>,
+        deadline: &watch::Sender<Instant>,
+    ) -> std::convert::Infallible {
+        while let Some(request) = line.recv().await {
+            self.answer(request, deadline);
+        }
+        std::future::pending().await
+    }
+
+    fn answer(&self, request: Request, deadline: &watch::Sender<Instant>) {
+        let mut engine = self.engine();
+        let owner = &self.call.owner;
+        match request {
+            Request::Waiting { reason } => engine.waits.push(reason),
+            Request::Log { level, message } => engine.log.push((level, message)),
+            Request::BeginWait { limit } => drop(deadline.send(Instant::now() + limit)),
+            Request::MemoPut { key, value, done } => {
+                let answer = engine.next_answer().map(|()| drop(engine.notes.insert(key, value)));
+                drop(done.send(answer));
+            }
+            Request::HoldTake { name, data, done } => {
+                let answer = engine.next_answer().map(|()| drop(engine.holds.insert(name, data)));
+                drop(done.send(answer));
+            }
+            Request::SecretOpen { secret, done } => {
+                let answer = engine.next_answer().and_then(|()| engine.open(&secret));
+                drop(done.send(answer));
+            }
+            Request::SecretKept { name, done } => {
+                let answer = engine.next_answer().map(|()| engine.kept.get(&(owner.clone(), name)).cloned());
+                drop(done.send(answer));
+            }
+            Request::SecretKeep { name, bytes, done } => {
+                let answer = engine.next_answer().map(|()| drop(engine.kept.insert((owner.clone(), name), bytes)));
+                drop(done.send(answer));
+            }
+        }
+    }
+
+    fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
+        self.engine.lock().expect("no test panics while it holds the engine")
+    }
+}
+
+impl Engine {
+    /// Counts the question; the error if this is the one that fails.
+    fn next_answer(&mut self) -> Result<(), StepError> {
+        self.asked += 1;
+        match self.fails_at {
+            Some(number) if number == self.asked => {
+                Err(StepError::transient("E000", format!("question {number} fails in this test")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self, secret: &Secret) -> Result<SecretBytes, StepError> {
+        let found = match secret {
+            Secret::Sealed { owner, name } => self.kept.get(&(owner.clone(), name.clone())),
+            elsewhere => self.secrets.get(elsewhere),
+        };
+        found.cloned().ok_or_else(|| StepError::permanent("S000", format!("there is no {secret} in this test")))
+    }
+}
+
+/// A world that a step can change, with everything that must stay alive beside it.
+pub(crate) struct World<W> {
+    pub(crate) rig: Rig,
+    pub(crate) inputs: Value,
+    pub(crate) outside: W,
+}
+
+/// The first two runs: the second finds everything as the first left it, and says so. Returns the first outcome.
+pub(crate) async fn runs_twice<W>(step: &dyn StepHandler, world: &World<W>) -> Outcome {
+    let first = world.rig.run(step, &world.inputs).await.expect("the first run");
+    let second = world.rig.run(step, &world.inputs).await.expect("the second run");
+    assert!(second.same, "the second run changed something: {}", second.summary);
+    assert_eq!(second.outputs, first.outputs, "outputs of the second run");
+    first
+}
+
+/// For every number of steps that the call's future may make: a fresh world, the call dropped there, and run again to its end.
+/// `check` looks at each world afterwards.
+pub(crate) async fn survives_kills<W>(
+    step: &dyn StepHandler,
+    make: impl AsyncFn() -> World<W>,
+    check: impl AsyncFn(&World<W>, &Outcome),
+) {
+    for polls in 1.. {
+        let world = make().await;
+        let killed = polled(world.rig.run(step, &world.inputs), polls).await.is_none();
+        let outcome = world
+            .rig
+            .run(step, &world.inputs)
+            .await
+            .unwrap_or_else(|error| panic!("run again after a kill at {polls}: {error:?}"));
+        check(&world, &outcome).await;
+        if !killed {
+            return;
+        }
+    }
+}
+
+/// Each question that the step asks the engine fails once, in a fresh world: the step says so, and works when it is run again.
+pub(crate) async fn survives_refusals<W>(
+    step: &dyn StepHandler,
+    make: impl AsyncFn() -> World<W>,
+    check: impl AsyncFn(&World<W>, &Outcome),
+) {
+    for number in 1.. {
+        let world = make().await;
+        let asked_before = world.rig.engine().asked;
+        world.rig.engine().fails_at = Some(asked_before + number);
+        let first = world.rig.run(step, &world.inputs).await;
+        let was_reached = world.rig.engine().asked >= asked_before + number;
+        if !was_reached {
+            first.expect("no question failed");
+            return;
+        }
+        let error = first.expect_err("a failed question must not be swallowed");
+        assert_eq!(error.code, "E000", "{error:?}");
+        let outcome = world
+            .rig
+            .run(step, &world.inputs)
+            .await
+            .unwrap_or_else(|error| panic!("run again after question {number} failed: {error:?}"));
+        check(&world, &outcome).await;
+    }
+}
+
+/// Undo works, and works again.
+pub(crate) async fn undone_twice<W>(step: &dyn StepHandler, world: &World<W>) -> (String, String) {
+    let outcome = world.rig.run(step, &world.inputs).await.expect("the run before undo");
+    let first = world.rig.undo(step, &world.inputs, Some(&outcome.outputs)).await.expect("the first undo");
+    let second = world.rig.undo(step, &world.inputs, Some(&outcome.outputs)).await.expect("the second undo");
+    (first, second)
+}
+
+/// Waits until the condition holds, at most ten seconds.
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not in ten seconds: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Polls the future at most `polls` times, then drops it: `None`.
+async fn polled<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => {
+            left -= 1;
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}

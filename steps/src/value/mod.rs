@@ -1,0 +1,3 @@
+//! Steps that only compute.
+
+pub mod set;
