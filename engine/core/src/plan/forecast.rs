@@ -123,6 +123,6 @@ fn effect(step: &PlannedStep) -> Option<Effect> {
             Some(_) => None,
             None => Some(Effect::Once),
         },
-        Input::Late(_) | Input::Text(_) | Input::List(_) | Input::Secret(_) => None,
+        Input::Late(_) | Input::Text(_) | Input::List(_) | Input::Secret(_) | Input::Repeat(_) => None,
     }
 }

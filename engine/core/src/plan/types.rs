@@ -1,6 +1,7 @@
 //! What a plan is made of. Everything here is stored as `plan.json` and must mean the same when another binary reads it.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use steps_sdk::spec::TimeLimit;
@@ -8,6 +9,7 @@ use steps_sdk::value::ClusterName;
 use steps_sdk::{EffectOf, Secret, StepKind, Value};
 
 use crate::diagnostic::Place;
+use crate::expr::{Expr, ExprError};
 use crate::id::{Digest, StepId, StepIndex};
 
 /// Raised when a stored plan can no longer be read as before.
@@ -123,6 +125,16 @@ pub enum Input {
     Map(Vec<(String, Input)>),
     /// A secret by its place.
     Secret(Secret),
+    /// Among the items of a list: these items once for each element of a list that comes late.
+    Repeat(Repeat),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// What the element is called in `items`.
+    pub name: String,
+    pub list: Late,
+    pub items: Vec<Input>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,12 +152,34 @@ pub struct Late {
     /// What each root name of the text stands for at this place.
     pub names: BTreeMap<String, Bound>,
     pub at: Place,
+    #[serde(skip)]
+    pub(super) parsed: Parsed,
+}
+
+/// The expression, parsed when it is first evaluated. It is no part of what a plan says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parsed(OnceLock<Result<Expr, ExprError>>);
+
+impl PartialEq for Parsed {
+    fn eq(&self, _: &Parsed) -> bool {
+        true
+    }
+}
+
+impl Late {
+    pub fn new(text: impl Into<String>, names: BTreeMap<String, Bound>, at: Place) -> Late {
+        Late { text: text.into(), names, at, parsed: Parsed::default() }
+    }
+
+    pub(super) fn expr(&self) -> Result<&Expr, &ExprError> {
+        self.parsed.0.get_or_init(|| Expr::parse(&self.text)).as_ref()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bound {
-    /// Known when the plan was made: inputs, an `each` variable.
+    /// Known when the plan was made: inputs, clusters, secrets by their place, the variable of a group.
     Value(Value),
     /// The outputs of one step.
     Step(StepId),
@@ -153,6 +187,8 @@ pub enum Bound {
     Instances(BTreeMap<String, BTreeMap<String, StepId>>),
     /// `run.id`, `run.started`.
     Run,
+    /// The element of the [`Repeat`] around it that has this name.
+    Element,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

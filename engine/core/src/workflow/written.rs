@@ -1,0 +1,144 @@
+//! A value as it stands in a file: literals and expressions, each with its place and what is wanted there.
+//!
+//! This is the symbolic form. `check` works on it without inputs; the planner folds it into [`crate::plan::Input`].
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use steps_sdk::Value;
+use steps_sdk::schema::Schema;
+
+use crate::diagnostic::Place;
+use crate::expr::{Expr, PathRef, Scope, Template, Type, TypeProblem};
+use crate::syntax::Arg;
+
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub at: Place,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone)]
+pub enum Content {
+    Literal(Value),
+    Formula(Formula),
+    /// A list; among its items may be a [`Content::Repeat`].
+    List(Vec<Written>),
+    Map(Vec<(String, Written)>),
+    /// A cluster by its name.
+    Cluster(String),
+    /// A secret by its name.
+    Secret(String),
+    /// A step by its name: makes an edge, and its value is the step's path.
+    Step(String),
+    /// Only in a list: the items once for each element.
+    Repeat(Repeat),
+}
+
+#[derive(Debug, Clone)]
+pub struct Repeat {
+    pub name: String,
+    pub list: Formula,
+    pub items: Vec<Written>,
+}
+
+/// An expression, or a string with expressions in it.
+#[derive(Debug, Clone)]
+pub struct Formula {
+    pub code: Code,
+    pub at: Place,
+    origin: Origin,
+    /// What the place takes.
+    pub wants: Arc<Wanted>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Code {
+    Template(Template),
+    Bare(Expr),
+}
+
+/// What a place takes, and how to call it in a message: "field `zone`".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    pub schema: Schema,
+    pub what: String,
+}
+
+/// How bytes of the text become places of a file.
+#[derive(Debug, Clone)]
+enum Origin {
+    Kdl(Arg),
+    /// A scalar in YAML, where quoting is not tracked: its whole place.
+    Whole,
+}
+
+impl Written {
+    pub fn literal(value: Value, at: Place) -> Written {
+        Written { at, content: Content::Literal(value) }
+    }
+
+    pub fn new(content: Content, at: Place) -> Written {
+        Written { at, content }
+    }
+
+    /// The value, when nothing in it has to be computed.
+    pub fn as_literal(&self) -> Option<Value> {
+        match &self.content {
+            Content::Literal(value) => Some(value.clone()),
+            Content::List(items) => items.iter().map(Written::as_literal).collect::<Option<Vec<Value>>>().map(Value::Array),
+            Content::Map(fields) => {
+                let fields: Option<serde_json::Map<String, Value>> =
+                    fields.iter().map(|(name, field)| field.as_literal().map(|value| (name.clone(), value))).collect();
+                fields.map(Value::Object)
+            }
+            Content::Cluster(name) => Some(Value::String(name.clone())),
+            Content::Formula(_) | Content::Secret(_) | Content::Step(_) | Content::Repeat(_) => None,
+        }
+    }
+}
+
+impl Formula {
+    pub fn template(template: Template, arg: &Arg, wants: Arc<Wanted>) -> Formula {
+        Formula { code: Code::Template(template), at: arg.at, origin: Origin::Kdl(arg.clone()), wants }
+    }
+
+    pub fn bare(expr: Expr, arg: &Arg, wants: Arc<Wanted>) -> Formula {
+        Formula { code: Code::Bare(expr), at: arg.at, origin: Origin::Kdl(arg.clone()), wants }
+    }
+
+    /// A scalar of a YAML file.
+    pub fn in_file(template: Template, at: Place, wants: Arc<Wanted>) -> Formula {
+        Formula { code: Code::Template(template), at, origin: Origin::Whole, wants }
+    }
+
+    pub fn references(&self) -> Vec<PathRef> {
+        match &self.code {
+            Code::Template(template) => template.references(),
+            Code::Bare(expr) => expr.references(),
+        }
+    }
+
+    pub fn check(&self, scope: &Scope) -> (Type, Vec<TypeProblem>) {
+        match &self.code {
+            Code::Template(template) => template.check(scope),
+            Code::Bare(expr) => expr.check(scope),
+        }
+    }
+
+    /// Bytes of the text as a place of the file.
+    pub fn inside(&self, range: Range<usize>) -> Place {
+        match &self.origin {
+            Origin::Kdl(arg) => arg.inside(range),
+            Origin::Whole => self.at,
+        }
+    }
+
+    /// The text of the expression, when there is but one.
+    pub fn text(&self) -> Option<&str> {
+        match &self.code {
+            Code::Template(template) => template.single().map(Expr::text),
+            Code::Bare(expr) => Some(expr.text()),
+        }
+    }
+}
