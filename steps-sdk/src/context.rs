@@ -44,6 +44,8 @@ pub struct CallIdentity {
     pub once: String,
     /// From 1.
     pub attempt: u32,
+    /// The cluster of `on=`, if the step has one.
+    pub on: Option<ClusterName>,
 }
 
 /// A message of a running step to the engine.
@@ -195,7 +197,7 @@ impl Clusters {
         self.0.get(&name.0).ok_or_else(|| StepError::permanent("C001", format!("cluster `{name}` is not among the clusters of this step")))
     }
 
-    /// The cluster of `on=`, when the step has one and names no other.
+    /// In the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &ClusterHandle> {
         self.0.values()
     }
@@ -308,6 +310,12 @@ impl StepContext {
             secrets: Secrets::new(requests),
             evaluator,
         }
+    }
+
+    /// The cluster of `on=`. The kinds that call this are [`crate::spec::OnCluster::Required`], so `check` has seen to it.
+    pub fn on(&self) -> Result<&ClusterHandle, StepError> {
+        let name = self.call.on.as_ref().ok_or_else(|| StepError::permanent("C001", "this step needs a cluster").help("write `on=CLUSTER` on the step").not_started())?;
+        self.clusters.get(name)
     }
 
     /// Whether the condition holds over the object.
