@@ -21,8 +21,9 @@ pub enum Segment {
     Field(String),
     /// A literal in brackets.
     Index(steps_sdk::Value),
-    /// Anything else in brackets: known only when it is evaluated.
-    Dynamic,
+    /// Anything else in brackets: known only when it is evaluated. The range is that of the expression between the brackets, so
+    /// that the planner can compute a key that depends on inputs only: `export[shard.name].ref`.
+    Dynamic(Range<usize>),
 }
 
 /// The functions that ask about a step's outcome.
