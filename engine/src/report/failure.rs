@@ -1,10 +1,109 @@
-//! A failed step, told once: what, where in the file, why, what to do.
+//! A failed step, told once: what and after how long, where in the file, why, what was done, what to do.
 
 use super::RunView;
+use super::line::Line;
+use super::look::Style;
 use super::setting::Setting;
+use super::sheet::Sheet;
+use super::snippet::{self, Mark};
 use super::step_view::StepView;
+use super::word::Word;
+use super::{entry, words};
 
 /// The whole story of one failed step.
 pub fn text(step: &StepView, view: &RunView, setting: &Setting) -> String {
-    unimplemented!("{step:?} {view:?} {setting:?}")
+    let mut sheet = Sheet::new(&setting.look);
+    tell(&mut sheet, step, view, setting);
+    sheet.render()
+}
+
+/// The same, as a part of a longer text.
+pub fn tell(sheet: &mut Sheet<'_>, step: &StepView, view: &RunView, setting: &Setting) {
+    sheet.push_fit(head(step, view));
+    sheet.gap();
+    let marks = [Mark { at: step.at, label: step.kind.as_str(), style: Style::Bad }];
+    if let Some(error) = &step.error {
+        let code = format!("error[{}]", words::clean(&error.code));
+        let room = setting.look.width.max(words::width(&code) + 22) - words::width(&code) - 2;
+        for (row, text) in words::wrap(&words::clean(&error.message), room).into_iter().enumerate() {
+            match row {
+                0 => sheet.push(Line::new().with(Style::Bad, code.clone()).text(": ").with(Style::Strong, text)),
+                _ => sheet.push(Line::new().text("  ").with(Style::Strong, text)),
+            }
+        }
+    }
+    let drawing = snippet::draw(&setting.sources, &marks, &setting.look);
+    if drawing.is_empty() {
+        sheet.labelled("step", Style::Normal, &format!("{} ({}), declared in a file that is not at hand", step.id, step.kind));
+    }
+    sheet.extend(drawing);
+    if let Some(cluster) = cluster(step, view, setting) {
+        sheet.labelled("cluster", Style::Normal, &cluster);
+    }
+    if let Some(error) = &step.error {
+        sheet.tree("cause", &error.causes);
+    } else if !step.reason.is_empty() {
+        sheet.labelled("reason", Style::Normal, &step.reason);
+    }
+    sheet.labelled("done", Style::Normal, &done(view));
+    if let Some(error) = &step.error {
+        let more = format!("more: {}", setting.suggest.explain(&error.code));
+        match &error.help {
+            Some(help) => sheet.labelled("help", Style::Normal, &format!("{help}\n{more}")),
+            None => sheet.labelled("help", Style::Normal, &more),
+        }
+    }
+    sheet.labelled("logs", Style::Normal, &setting.suggest.logs(&view.run, &step.id));
+}
+
+fn head(step: &StepView, view: &RunView) -> Line {
+    let mut when = String::new();
+    if let (Some(started), Some(ended)) = (step.started, step.ended) {
+        when = format!("  after {}", words::duration(ended.since(started)));
+    }
+    if step.attempt > 0 {
+        when.push_str(&format!(" (attempt {} of {})", step.attempt, step.attempts_max.max(step.attempt)));
+    } else {
+        when.push_str("  before its first attempt");
+    }
+    Line::new().with(Word::Fail.style(), Word::Fail.text()).text("  ").with(Style::Strong, view.label(step)).text(when)
+}
+
+/// `hub = kind-hub, uid 9d1c…`.
+fn cluster(step: &StepView, view: &RunView, setting: &Setting) -> Option<String> {
+    let name = step.cluster.as_ref()?;
+    if let Some(known) = setting.identities.iter().find(|identity| identity.cluster == *name) {
+        return Some(format!("{name} = {}, uid {}", known.context, known.uid));
+    }
+    let context = view.clusters.iter().find(|cluster| cluster.name == *name).and_then(|cluster| cluster.context.as_ref());
+    Some(context.map_or_else(|| name.to_string(), |context| format!("{name} = {context}")))
+}
+
+/// `9 steps finished (3 same, 1 skipped), 20 not started; nothing was undone`.
+fn done(view: &RunView) -> String {
+    let counts = &view.counts;
+    let mut text = format!("{} finished{}", words::count(counts.done(), "step"), detail(view));
+    if counts.pending > 0 {
+        text.push_str(&format!(", {} not started", counts.pending));
+    }
+    match counts.undone {
+        0 => text.push_str("; nothing was undone"),
+        undone => text.push_str(&format!("; {} undone", words::count(undone, "step"))),
+    }
+    text
+}
+
+fn detail(view: &RunView) -> String {
+    let parts: Vec<String> = [(view.counts.same, "same"), (view.counts.skipped, "skipped")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, name)| format!("{number} {name}"))
+        .collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+/// A further failure in one line: the whole story is told of the first only, which most likely caused the others.
+pub fn one_line(step: &StepView, view: &RunView) -> Line {
+    let error = step.error.as_ref().map(entry::error_line).unwrap_or_else(|| words::clean(&step.reason).into_owned());
+    Line::new().with(Word::Fail.style(), Word::Fail.text()).text("  ").with(Style::Strong, view.label(step)).text("  ").text(error)
 }

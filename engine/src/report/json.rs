@@ -1,11 +1,29 @@
-//! JSON lines, engine.event/v1.
+//! `--progress json`: one event a line, `engine.event/v1`, for programs.
+//!
+//! A line has only what the journal's event has of the fields below, never outputs, memos or the data of holds: these may be
+//! large, and their place is the journal. Every field beside the first five is left out when there is nothing to say.
+//!
+//! | field | what it holds |
+//! |---|---|
+//! | `schema` `run` `event` | `engine.event/v1`, the run's id, the event's name in the journal or `step-waiting` |
+//! | `seq` | the event's number in the journal; for `step-waiting` that of the last event before it |
+//! | `time` | RFC 3339, UTC, milliseconds; of `step-waiting` the moment since when it waits for this reason (also as `since`) |
+//! | `step` `cluster` `attempt` | the step's id, where it works, its latest attempt |
+//! | `summary` | what was done, a run's workflow or outcome, a hold's or a memo's name |
+//! | `reason` | why: of waits, skips, resets, retries, a person's words; `same` when nothing had to change |
+//! | `error` | class, code, message, causes and help of a failed attempt |
 
-use std::io;
+use std::io::{self, Write};
 
-use engine_core::id::Timestamp;
+use engine_core::id::{Sequence, StepId, Timestamp};
+use engine_core::run::{Event, Recorded, RunOutcome, Unparked};
+use serde::Serialize;
+use steps_sdk::StepError;
 
-use super::{Ending, Notice, Out, Reporter, RunView};
+use super::summary::Ending;
+use super::{Notice, Out, Reporter, RunView, words};
 
+/// Writes JSON lines.
 pub struct Json {
     out: Out,
     view: RunView,
@@ -21,14 +39,141 @@ impl Json {
 impl Reporter for Json {
     fn event(&mut self, notice: &Notice) -> io::Result<()> {
         self.view.apply(notice);
-        Ok(())
+        let Some(line) = Line::of(notice, &self.view) else { return Ok(()) };
+        serde_json::to_writer(&mut self.out, &line)?;
+        self.out.write_all(b"\n")
     }
 
     fn tick(&mut self, _: Timestamp) -> io::Result<()> {
         self.out.flush()
     }
 
-    fn finish(&mut self, ending: &Ending) -> io::Result<()> {
-        unimplemented!("{ending:?}")
+    /// Nothing of its own: `run-finished` was the last line, and talk has no place on a stream of data.
+    fn finish(&mut self, _: &Ending) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// One line; the order of the fields is the order in which they are written.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    schema: &'static str,
+    run: &'a str,
+    seq: Sequence,
+    time: String,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<&'a StepId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a StepError>,
+}
+
+impl<'a> Line<'a> {
+    /// The line of a notice that the view has already taken in; log lines have none.
+    pub fn of(notice: &'a Notice, view: &'a RunView) -> Option<Line<'a>> {
+        match notice {
+            Notice::Recorded(recorded) => Some(Line::of_recorded(recorded, view)),
+            Notice::StepWaiting { step, reason, since } => {
+                let mut line = Line::about(view, "step-waiting", Some(step), *since);
+                line.seq = view.sequence;
+                line.reason = Some(reason.clone());
+                line.since = Some(words::rfc3339(*since));
+                Some(line)
+            }
+            Notice::Log { .. } => None,
+        }
+    }
+
+    fn of_recorded(recorded: &'a Recorded, view: &'a RunView) -> Line<'a> {
+        let (name, said) = said(&recorded.event);
+        let mut line = Line::about(view, name, recorded.event.step(), recorded.time);
+        line.seq = recorded.sequence;
+        line.summary = said.summary.filter(|text| !text.is_empty());
+        line.reason = said.reason.filter(|text| !text.is_empty());
+        line.error = said.error;
+        line
+    }
+
+    fn about(view: &'a RunView, event: &'static str, step: Option<&'a StepId>, time: Timestamp) -> Line<'a> {
+        let known = step.and_then(|id| view.step(id));
+        Line {
+            schema: "engine.event/v1",
+            run: view.run.as_str(),
+            seq: view.sequence,
+            time: words::rfc3339(time),
+            event,
+            step,
+            cluster: known.and_then(|step| step.cluster.as_ref()).map(|cluster| cluster.0.as_str()),
+            attempt: known.map(|step| step.attempt).filter(|attempt| *attempt > 0),
+            summary: None,
+            reason: None,
+            since: None,
+            error: None,
+        }
+    }
+}
+
+/// What an event says beside its step.
+#[derive(Default)]
+struct Said<'a> {
+    summary: Option<String>,
+    reason: Option<String>,
+    error: Option<&'a StepError>,
+}
+
+fn said(event: &Event) -> (&'static str, Said<'_>) {
+    let nothing = Said::default;
+    let summary = |text: &str| Said { summary: Some(text.to_owned()), ..nothing() };
+    let reason = |text: &str| Said { reason: Some(text.to_owned()), ..nothing() };
+    match event {
+        Event::RunStarted { workflow, by, .. } => ("run-started", Said { reason: Some(format!("started by {by}")), ..summary(workflow) }),
+        Event::StepStarted { .. } => ("step-started", nothing()),
+        Event::MemoPut { key, .. } => ("memo-put", summary(key)),
+        Event::HoldTaken { name, .. } => ("hold-taken", summary(name)),
+        Event::HoldReleased { name, because, .. } => ("hold-released", Said { reason: Some(because.clone()), ..summary(name) }),
+        Event::StepSucceeded { summary: text, same, .. } => ("step-succeeded", Said { reason: same.then(|| "same".to_owned()), ..summary(text) }),
+        Event::StepFailed { error, retry_at, .. } => {
+            let reason = retry_at.map(|until| format!("tries again at {}", words::rfc3339(until)));
+            ("step-failed", Said { reason, error: Some(error), ..nothing() })
+        }
+        Event::StepSkipped { because, .. } => ("step-skipped", reason(because)),
+        Event::StepParked { why, .. } => ("step-parked", reason(why)),
+        Event::StepUnparked { by, reason, to, .. } => {
+            let decided = match to {
+                Unparked::Again => "again",
+                Unparked::Done { .. } => "done",
+                Unparked::Skipped => "skip",
+                Unparked::Failed => "failed",
+            };
+            ("step-unparked", Said { reason: Some(format!("{by}: {reason}")), ..summary(decided) })
+        }
+        Event::StepReset { reason: text, .. } => ("step-reset", reason(text)),
+        Event::StepUndone { summary: text, stays, .. } => {
+            let stays = (!stays.is_empty()).then(|| format!("stays: {stays}"));
+            ("step-undone", Said { reason: stays, ..summary(text) })
+        }
+        Event::StepCancelled { reason: text, .. } => ("step-cancelled", reason(text)),
+        Event::RunResumed { by, .. } => ("run-resumed", reason(&format!("resumed by {by}"))),
+        Event::RunFinished { outcome } => ("run-finished", summary(outcome_name(*outcome))),
+    }
+}
+
+/// The outcome's word in `engine.status/v1`.
+pub fn outcome_name(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::Succeeded => "succeeded",
+        RunOutcome::Failed => "failed",
+        RunOutcome::Parked => "parked",
+        RunOutcome::Cancelled => "cancelled",
     }
 }

@@ -63,47 +63,58 @@ pub const RESET: &str = "\u{1b}[0m";
 pub struct Glyphs {
     pub across: char,
     pub down: char,
-    pub tee: char,
-    pub corner_top: &'static str,
-    pub corner_end: &'static str,
+    /// Left of a line that is not of the file: marks and labels.
+    pub beside: char,
+    /// Where lines of a file are left out.
+    pub gap: char,
+    pub underline: char,
+    pub hook: char,
+    pub frame_top: &'static str,
+    pub frame_end: &'static str,
+    pub label: &'static str,
     pub branch: &'static str,
     pub full: char,
     pub empty: char,
     pub arrow: &'static str,
     pub ellipsis: &'static str,
-    pub left_out: char,
 }
 
+const UNICODE: Glyphs = Glyphs {
+    across: '─',
+    down: '│',
+    beside: '·',
+    gap: '⋮',
+    underline: '─',
+    hook: '┬',
+    frame_top: "╭─",
+    frame_end: "╰────",
+    label: "╰── ",
+    branch: "└─ ",
+    full: '█',
+    empty: '░',
+    arrow: "→",
+    ellipsis: "…",
+};
+
+const ASCII: Glyphs = Glyphs {
+    across: '-',
+    down: '|',
+    beside: ':',
+    gap: ':',
+    underline: '^',
+    hook: '|',
+    frame_top: ",-",
+    frame_end: "`----",
+    label: "`-- ",
+    branch: "`- ",
+    full: '#',
+    empty: '.',
+    arrow: "->",
+    ellipsis: "...",
+};
+
 impl Look {
-    pub fn glyphs(&self) -> Glyphs {
-        if self.unicode {
-            Glyphs {
-                across: '─',
-                down: '│',
-                tee: '┬',
-                corner_top: "╭─",
-                corner_end: "╰──",
-                branch: "└─",
-                full: '█',
-                empty: '░',
-                arrow: "→",
-                ellipsis: "…",
-                left_out: '·',
-            }
-        } else {
-            Glyphs {
-                across: '-',
-                down: '|',
-                tee: '^',
-                corner_top: "--",
-                corner_end: "`--",
-                branch: "`-",
-                full: '#',
-                empty: '.',
-                arrow: "->",
-                ellipsis: "...",
-                left_out: ':',
-            }
-        }
+    pub fn glyphs(&self) -> &'static Glyphs {
+        if self.unicode { &UNICODE } else { &ASCII }
     }
 }

@@ -13,9 +13,13 @@ pub mod line;
 
 pub mod words;
 
+pub mod word;
+
 pub mod suggest;
 
 pub mod setting;
+
+pub mod sheet;
 
 pub mod snippet;
 
@@ -28,6 +32,8 @@ pub mod lanes;
 pub mod step_view;
 
 pub mod view;
+
+pub mod entry;
 
 pub mod json;
 

@@ -1,11 +1,12 @@
-//! nothing but the end.
+//! `--progress quiet`: nothing while it runs; the end is told as everywhere.
 
-use std::io;
+use std::io::{self, Write};
 
 use engine_core::id::Timestamp;
 
 use super::setting::Setting;
-use super::{Ending, Notice, Out, Reporter, RunView};
+use super::summary::{self, Ending};
+use super::{Notice, Out, Reporter, RunView};
 
 pub struct Quiet {
     out: Out,
@@ -27,10 +28,11 @@ impl Reporter for Quiet {
     }
 
     fn tick(&mut self, _: Timestamp) -> io::Result<()> {
-        self.out.flush()
+        Ok(())
     }
 
     fn finish(&mut self, ending: &Ending) -> io::Result<()> {
-        unimplemented!("{ending:?}")
+        self.out.write_all(summary::text(&self.view, ending, &self.setting).as_bytes())?;
+        self.out.flush()
     }
 }

@@ -1,1 +1,181 @@
-//! The lines below the scrollback: lanes, waits, totals.
+//! The lines that stand below the scrollback while a run goes on: a lane per cluster with its progress and what it waits for,
+//! then the totals. Pure: a view, a moment and a look become lines, none wider than the look, no more than it has room for.
+
+use engine_core::id::Timestamp;
+
+use super::line::Line;
+use super::look::{Look, Style};
+use super::step_view::{StepState, StepView};
+use super::view::RunView;
+use super::word::Word;
+use super::{lanes, words};
+
+/// Narrower terminals have no bars, so that the reasons keep their room.
+const BAR_FROM: usize = 76;
+const BAR: usize = 16;
+
+/// The whole region. It leaves the last column free: a terminal may wrap as soon as that is written.
+pub fn lines(view: &RunView, now: Timestamp, look: &Look) -> Vec<Line> {
+    let width = look.width.saturating_sub(1);
+    let columns = Columns::of(view, look);
+    let mut lines = vec![Line::new().with(Style::Quiet, look.glyphs().across.to_string().repeat(width))];
+    // The rule, the totals, the hint, and a row for the cursor; at least one row is left for lanes however low the terminal is.
+    let room = (look.height / 2).max(8).min(look.height.saturating_sub(1)).saturating_sub(3).max(1);
+    lines.extend(lane_lines(view, now, look, &columns, room));
+    lines.push(totals(view, now, &columns));
+    lines.push(Line::new().with(Style::Quiet, " Ctrl-C stops after the running steps; the run can be resumed"));
+    lines.into_iter().map(|line| line.fit(width, look)).collect()
+}
+
+/// Widths that hold for all lines of a frame.
+struct Columns {
+    lane: usize,
+    done: usize,
+    bar: usize,
+    step: usize,
+}
+
+impl Columns {
+    fn of(view: &RunView, look: &Look) -> Columns {
+        let lane = view.lanes.iter().map(|lane| words::width(&lane.name)).max().unwrap_or(0).clamp(3, 12);
+        let done = view.counts.total.to_string().len() * 2 + 1;
+        let bar = if look.width >= BAR_FROM { BAR } else { 0 };
+        let step = view.active().map(|step| words::width(step.id.as_str())).max().unwrap_or(0).clamp(4, (look.width / 3).clamp(8, 28));
+        Columns { lane, done, bar, step }
+    }
+}
+
+fn lane_lines(view: &RunView, now: Timestamp, look: &Look, columns: &Columns, room: usize) -> Vec<Line> {
+    let mut active: Vec<Vec<&StepView>> = vec![Vec::new(); view.lanes.len()];
+    for step in view.active() {
+        active[step.lane].push(step);
+    }
+    for steps in &mut active {
+        // The one that has been under way longest is the one that people ask about.
+        steps.sort_by_key(|step| step.started);
+    }
+    let shown = share(room, &active.iter().map(Vec::len).collect::<Vec<_>>());
+    let mut lines = Vec::new();
+    for (at, rows) in shown.lanes {
+        let head = lane_head(&view.lanes[at], look, columns);
+        let margin = " ".repeat(head.width());
+        let steps = &active[at];
+        let (listed, rest) = if steps.len() > rows { (rows - 1, steps.len() + 1 - rows) } else { (steps.len(), 0) };
+        let mut head = Some(head);
+        for step in &steps[..listed] {
+            let lead = head.take().unwrap_or_else(|| Line::new().text(margin.clone()));
+            lines.push(step_line(lead, step, now, look, columns));
+        }
+        if rest > 0 {
+            let lead = head.take().unwrap_or_else(|| Line::new().text(margin.clone()));
+            let text = if listed == 0 { format!("{} running", words::count(rest, "step")) } else { format!("and {rest} more running") };
+            lines.push(lead.with(Style::Quiet, text));
+        }
+        if let Some(head) = head {
+            lines.push(head.with(Style::Quiet, idle(&view.lanes[at])));
+        }
+    }
+    if shown.left_out > 0 {
+        lines.push(Line::new().with(Style::Quiet, format!(" and {}", words::count(shown.left_out, "lane") + " more")));
+    }
+    lines
+}
+
+/// Which lanes are shown and in how many rows.
+struct Share {
+    lanes: Vec<(usize, usize)>,
+    left_out: usize,
+}
+
+/// One row for each lane first, busy ones before idle ones; what is left goes round by round to lanes with more to show.
+fn share(room: usize, active: &[usize]) -> Share {
+    let mut order: Vec<usize> = (0..active.len()).collect();
+    order.sort_by_key(|lane| active[*lane] == 0);
+    let fitting = if active.len() <= room { active.len() } else { room.saturating_sub(1) };
+    let mut chosen: Vec<(usize, usize)> = order[..fitting].iter().map(|lane| (*lane, 1)).collect();
+    chosen.sort_unstable();
+    let left_out = active.len() - fitting;
+    let mut left = room - fitting - usize::from(left_out > 0);
+    while left > 0 {
+        let before = left;
+        for (lane, rows) in &mut chosen {
+            if left > 0 && *rows < active[*lane] {
+                *rows += 1;
+                left -= 1;
+            }
+        }
+        if left == before {
+            break;
+        }
+    }
+    Share { lanes: chosen, left_out }
+}
+
+fn lane_head(lane: &lanes::Lane, look: &Look, columns: &Columns) -> Line {
+    let counts = &lane.counts;
+    let name = words::pad(&words::fit(&lane.name, columns.lane, look.glyphs().ellipsis), columns.lane);
+    let done = words::pad_left(&format!("{}/{}", counts.done(), counts.total), columns.done);
+    let mut line = Line::new().text(" ").with(Style::Strong, name).text(format!(" {done}  "));
+    if columns.bar > 0 {
+        let full = if counts.total == 0 { columns.bar } else { counts.done() * columns.bar / counts.total };
+        let glyphs = look.glyphs();
+        line = line
+            .with(Style::Good, glyphs.full.to_string().repeat(full))
+            .with(Style::Quiet, glyphs.empty.to_string().repeat(columns.bar - full))
+            .text("  ");
+    }
+    line
+}
+
+fn step_line(lead: Line, step: &StepView, now: Timestamp, look: &Look, columns: &Columns) -> Line {
+    let name = words::pad(&words::fit(step.id.as_str(), columns.step, look.glyphs().ellipsis), columns.step);
+    let took = words::pad_left(&words::age(step.took_ms(now)), 6);
+    let line = lead.text(name).text(format!(" {took}  "));
+    match (&step.state, &step.waiting) {
+        (StepState::Retrying { until }, _) => {
+            let error = step.error.as_ref().map(|error| words::clean(&error.message).into_owned()).unwrap_or_default();
+            let next = format!("{} in {}: {error}", Word::Retry.text(), words::age(until.since(now)));
+            line.with(Word::Retry.style(), next)
+        }
+        (_, Some(waiting)) => {
+            let age = format!(" ({})", words::age(now.since(waiting.since)));
+            // The age is the last thing to go: it says whether the reason is news.
+            let room = look.width.saturating_sub(1 + line.width() + words::width(&age));
+            let reason = words::clean(&waiting.reason);
+            line.text(words::fit(&reason, room, look.glyphs().ellipsis).into_owned()).with(Style::Quiet, age)
+        }
+        (_, None) => line.with(Style::Quiet, step.last_log.as_deref().map(|log| words::clean(log).into_owned()).unwrap_or_default()),
+    }
+}
+
+/// What a lane says when nothing runs in it.
+fn idle(lane: &lanes::Lane) -> &'static str {
+    let counts = &lane.counts;
+    if counts.done() == counts.total {
+        "done"
+    } else if counts.failed > 0 {
+        "a step failed"
+    } else if counts.parked > 0 {
+        "waits for a person"
+    } else {
+        "waits for other lanes"
+    }
+}
+
+fn totals(view: &RunView, now: Timestamp, columns: &Columns) -> Line {
+    let counts = &view.counts;
+    let done = words::pad_left(&format!("{}/{}", counts.done(), counts.total), columns.done);
+    let mut line = Line::new().text(" ").with(Style::Strong, words::pad("all", columns.lane)).text(format!(" {done}  "));
+    if columns.bar > 0 {
+        line = line.text(words::pad(&format!("{}%", words::percent(counts.done(), counts.total)), columns.bar + 2));
+    }
+    let failed = if counts.failed > 0 { Style::Bad } else { Style::Normal };
+    line = line.text(format!("elapsed {}", words::age(view.session.map_or(0, |session| now.since(session)))));
+    line = line.text("  ").with(failed, format!("{} failed", counts.failed));
+    for (number, name) in [(counts.same, "same"), (counts.skipped, "skipped"), (counts.parked, "parked"), (view.holds.len(), "held")] {
+        if number > 0 {
+            line = line.text(format!("  {number} {name}"));
+        }
+    }
+    line
+}

@@ -1,10 +1,17 @@
 //! The first and the last words of a run.
 
 use engine_core::id::Timestamp;
+use engine_core::run::RunOutcome;
 use steps_sdk::{Secret, Value};
 
-use super::RunView;
-use super::setting::Setting;
+use super::failure;
+use super::line::Line;
+use super::look::Style;
+use super::setting::{Pin, Setting};
+use super::sheet::Sheet;
+use super::suggest::Answer;
+use super::word::Word;
+use super::{RunView, words};
 
 /// What is known only when a run is over, or when this process leaves it.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,10 +41,139 @@ pub enum OutputValue {
 
 /// Which run, of which plan, over which clusters. Shown when a run starts and when it is resumed.
 pub fn heading(view: &RunView, setting: &Setting) -> String {
-    unimplemented!("{view:?} {setting:?}")
+    let mut sheet = Sheet::new(&setting.look);
+    let verb = if view.sessions > 1 { "resume" } else { "run" };
+    let mut head = Line::new().with(Style::Strong, view.workflow.clone()).text(format!("  {verb} ")).with(Style::Strong, view.run.as_str());
+    let clusters = view.clusters.len();
+    if clusters > 0 {
+        head = head.text(format!("  {}", words::count(clusters, "cluster")));
+    }
+    head = head.text(format!("  {}  plan {}", words::count(view.counts.total, "step"), view.plan.short()));
+    if let Some(session) = view.session {
+        head = head.text(format!("  {}", words::clock(session)));
+    }
+    sheet.push(head);
+    let name_width = setting.identities.iter().map(|identity| words::width(&identity.cluster.0)).max().unwrap_or(0);
+    for identity in &setting.identities {
+        let how = match identity.pin {
+            Pin::File => "as the file says",
+            Pin::Kept => "as in earlier runs",
+            Pin::FirstUse => "first use, kept from now on",
+        };
+        let (name, context, uid) = (words::pad(&identity.cluster.0, name_width), words::clean(&identity.context), words::clean(&identity.uid));
+        sheet.push(Line::new().text(format!("  {name} = {context}  ")).with(Style::Quiet, format!("uid {uid}, {how}")));
+    }
+    sheet.gap();
+    sheet.render()
 }
 
 /// How it ended: counts and outputs, or failures, parked steps, open holds, and how to go on.
 pub fn text(view: &RunView, ending: &Ending, setting: &Setting) -> String {
-    unimplemented!("{view:?} {ending:?} {setting:?}")
+    let mut sheet = Sheet::new(&setting.look);
+    let mut failures = view.failures();
+    if let Some(root) = failures.next() {
+        failure::tell(&mut sheet, root, view, setting);
+        sheet.gap();
+        for other in failures {
+            sheet.push_fit(failure::one_line(other, view));
+        }
+        sheet.gap();
+    }
+    parked(&mut sheet, view, setting);
+    sheet.push(verdict(view, ending));
+    outputs(&mut sheet, ending);
+    holds(&mut sheet, view, setting);
+    if view.outcome != Some(RunOutcome::Succeeded) {
+        let remain = view.counts.total - view.counts.done();
+        sheet.labelled("next", Style::Strong, &setting.suggest.resume(&view.run));
+        let kept = format!("keeps {}, {remain} remain", words::count(view.counts.done(), "finished step"));
+        sheet.labelled("", Style::Normal, &kept);
+    }
+    sheet.render()
+}
+
+/// `zheng  OK  31 steps (5 same, 1 skipped)  took 6m12s`.
+fn verdict(view: &RunView, ending: &Ending) -> Line {
+    let counts = &view.counts;
+    let word = verdict_word(view);
+    let steps = match word {
+        Word::Ok => words::count(counts.total, "step"),
+        _ => format!("{} of {}", counts.done(), words::count(counts.total, "step")),
+    };
+    let parts: Vec<String> = [
+        (counts.same, "same"),
+        (counts.skipped, "skipped"),
+        (counts.failed, "failed"),
+        (counts.parked, "parked"),
+        (counts.cancelled, "stopped"),
+        (counts.running + counts.retrying, "without outcome"),
+        (counts.undone, "undone"),
+        (counts.pending, "not started"),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, name)| format!("{number} {name}"))
+    .collect();
+    let detail = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+    let took = view.session.map_or(0, |session| ending.at.since(session));
+    let mut line = Line::new()
+        .with(Style::Strong, view.workflow.clone())
+        .text("  ")
+        .with(word.style(), word.text())
+        .text(format!("  {steps}{detail}  took {}", words::duration(took)));
+    if view.sessions > 1 {
+        line = line.text(" since the resume");
+    }
+    match &ending.stopped {
+        Some(why) => line.text(format!("  {}", words::clean(why))),
+        None => line,
+    }
+}
+
+fn verdict_word(view: &RunView) -> Word {
+    match view.outcome {
+        Some(RunOutcome::Succeeded) => Word::Ok,
+        Some(RunOutcome::Failed) => Word::Fail,
+        Some(RunOutcome::Parked) => Word::Park,
+        Some(RunOutcome::Cancelled) | None => Word::Stop,
+    }
+}
+
+fn outputs(sheet: &mut Sheet<'_>, ending: &Ending) {
+    let name_width = ending.outputs.iter().map(|output| words::width(&output.name)).max().unwrap_or(0);
+    for output in &ending.outputs {
+        let value = match &output.value {
+            OutputValue::Open(Value::String(text)) => words::clean(text).into_owned(),
+            OutputValue::Open(value) => words::clean(&value.to_string()).into_owned(),
+            OutputValue::Secret(place) => format!("(secret: {})", words::clean(&place.to_string())),
+            OutputValue::Hidden => "(secret)".to_owned(),
+        };
+        // Not cut: an output is there to be used.
+        sheet.push(Line::new().with(Style::Quiet, format!("  {}", words::pad(&output.name, name_width))).text("  ").text(value));
+    }
+}
+
+fn parked(sheet: &mut Sheet<'_>, view: &RunView, setting: &Setting) {
+    for step in view.parked() {
+        sheet.push(Line::new().with(Word::Park.style(), Word::Park.text()).text("  ").with(Style::Strong, view.label(step)));
+        sheet.labelled("why", Style::Normal, &step.reason);
+        for (label, answer) in [("again", Answer::Again), ("done", Answer::Done), ("skip", Answer::Skip)] {
+            sheet.labelled(label, Style::Normal, &setting.suggest.settle(&view.run, answer, &step.id));
+        }
+        sheet.gap();
+    }
+}
+
+fn holds(sheet: &mut Sheet<'_>, view: &RunView, setting: &Setting) {
+    if view.holds.is_empty() {
+        return;
+    }
+    sheet.gap();
+    for hold in &view.holds {
+        let cluster = hold.cluster.as_ref().map(|cluster| format!(" on {cluster}")).unwrap_or_default();
+        let text = format!("  {}/{}{cluster} was taken {} and is not given back", hold.step, words::clean(&hold.name), words::clock(hold.since));
+        sheet.push_fit(Line::new().with(Word::Hold.style(), Word::Hold.text()).text(text));
+    }
+    sheet.labelled("return", Style::Strong, &setting.suggest.resume(&view.run));
+    sheet.gap();
 }

@@ -103,23 +103,24 @@ pub fn pad_left(text: &str, columns: usize) -> String {
 /// One line without control characters. What steps and servers say must not be able to move the cursor, set colours or forge a
 /// line of ours.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| !c.is_control() && !is_direction(c);
-    if text.chars().all(is_plain) {
+    if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len());
-    for word in text.split(|c: char| c.is_whitespace()).filter(|word| !word.is_empty()) {
+    for word in text.split(char::is_whitespace).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.extend(word.chars().filter(|c| is_plain(*c)));
+        line.extend(word.chars().filter(|c| !is_unsafe(*c)));
     }
     Cow::Owned(line)
 }
 
-/// Marks that turn the writing direction: they can make a line read otherwise than it is.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Characters that do something instead of showing something; those that turn the writing direction can make a line read
+/// otherwise than it is.
+pub fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Breaks a text at spaces into lines of at most `columns`; a longer word stays whole on a line of its own, so that a command or
