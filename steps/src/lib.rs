@@ -4,6 +4,7 @@
 //! classifies its failures in one table (`classify.rs`), so that what is transient is decided once.
 
 mod file;
+mod pki;
 mod value;
 
 #[cfg(test)]
@@ -15,7 +16,7 @@ use steps_sdk::native::StepHandler;
 
 /// Every built-in kind, in alphabetical order.
 pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
-    vec![Arc::new(file::write::Write), Arc::new(value::set::Set)]
+    vec![Arc::new(file::write::Write), Arc::new(pki::ca::Ca::default()), Arc::new(value::set::Set)]
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ impl Rig {
             owner: format!("engine/test/{step}"),
             once: format!("once-{step}"),
             attempt: 1,
+            on: None,
         };
         Rig {
             call,
