@@ -1,3 +1,7 @@
 //! Being written.
 
 pub mod report;
+
+pub mod disk;
+
+pub mod journal;
