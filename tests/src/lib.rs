@@ -1,1 +1,9 @@
-//! Being written.
+//! The tests that drive the real program from outside, and what they need for it.
+//!
+//! The tests themselves are in `tests/tests`, one binary per subject. This library is their ground:
+//!
+//! - [`lab`]: real Kubernetes control planes and a real DNS server as plain processes of this machine.
+//!
+//! `src/bin/lab.rs` is the same lab for a person at a terminal.
+
+pub mod lab;
