@@ -16,7 +16,12 @@ use steps_sdk::native::StepHandler;
 
 /// Every built-in kind, in alphabetical order.
 pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
-    vec![Arc::new(file::write::Write), Arc::new(pki::ca::Ca::default()), Arc::new(value::set::Set)]
+    vec![
+        Arc::new(file::write::Write),
+        Arc::new(pki::ca::Ca::default()),
+        Arc::new(pki::leaf::Leaf::default()),
+        Arc::new(value::set::Set),
+    ]
 }
 
 #[cfg(test)]

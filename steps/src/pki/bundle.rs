@@ -55,11 +55,6 @@ impl Bundle {
         self.chain.iter().map(certificate::pem).collect()
     }
 
-    /// The certificate at the top of the chain.
-    pub fn top_pem(&self) -> String {
-        self.chain.last().map(certificate::pem).unwrap_or_default()
-    }
-
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
     }

@@ -9,4 +9,5 @@ pub mod ca;
 pub mod certificate;
 pub mod classify;
 pub mod issue;
+pub mod leaf;
 pub mod place;

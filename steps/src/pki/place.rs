@@ -7,7 +7,7 @@ use steps_sdk::{Secret, StepError};
 
 use super::bundle::Bundle;
 use super::classify::Trouble;
-use crate::file::replace::{self, Mode, look, replace};
+use crate::file::replace::{self, Mode, look, put_if_absent, remove, replace};
 
 /// One place for one bundle, always read and written whole.
 pub enum Place {
@@ -63,6 +63,30 @@ impl Place {
         match self {
             Place::Keystore { name } => cx.secrets.keep(name, bundle.to_pem()).await,
             Place::File { path, mode } => replace(Path::new(path), bundle.to_pem(), *mode, &cx.call.owner).await,
+        }
+    }
+
+    /// Keeps a bundle where nothing is kept yet, and returns what is there then: if another attempt of this step was faster, its key
+    /// is the one that counts.
+    pub async fn create(&self, cx: &StepContext, bundle: &Bundle) -> Result<Box<Bundle>, StepError> {
+        match self {
+            Place::Keystore { .. } => self.write(cx, bundle).await?,
+            Place::File { path, mode } => {
+                put_if_absent(Path::new(path), bundle.to_pem(), *mode, &cx.call.owner).await?
+            }
+        }
+        let (bundle, _) = self.read_own(cx).await?.ok_or_else(|| Trouble::Occupied {
+            place: self.to_string(),
+            reason: "what was written is gone again".to_owned(),
+        })?;
+        Ok(bundle)
+    }
+
+    /// Takes away what is there. A sealed entry stays: the keystore forgets nothing that might still be needed.
+    pub async fn remove(&self, _cx: &StepContext) -> Result<(), StepError> {
+        match self {
+            Place::Keystore { .. } => Ok(()),
+            Place::File { path, .. } => remove(Path::new(path)).await,
         }
     }
 
