@@ -13,7 +13,7 @@ mod inputs;
 mod types;
 
 pub use evaluate::{EvaluateError, Fact, Facts, evaluate_inputs, evaluate_outputs, evaluate_when};
-pub use forecast::{Expectation, Forecast};
+pub use forecast::{Expectation, Forecast, StepForecast};
 pub use inputs::InputValue;
 pub use types::*;
 
