@@ -59,6 +59,8 @@ pub mod runs;
 
 pub mod resume;
 
+pub mod codes;
+
 pub mod schema_text;
 
 pub mod explain;

@@ -1,9 +1,99 @@
-//! `engine.plan/v1`.
+//! A forecast for machines, `engine.plan/v1`, and the totals that the text shows too.
+//!
+//! `change` and `certainty` speak of the whole step; `objects` lists its changes with their own. A step whose preview failed has
+//! `change` unknown and, beside the fields that every step has, `error`.
 
-use engine_core::plan::Forecast;
+use engine_core::plan::{Expectation, Forecast, PlannedStep, StepForecast};
+use serde::Serialize;
+use serde_json::json;
 use steps_sdk::Value;
+use steps_sdk::outcome::{Certainty, ChangeAction, Preview};
 
-/// The whole forecast.
+/// `engine.plan/v1`.
 pub fn json(forecast: &Forecast) -> Value {
-    unimplemented!("{forecast:?}")
+    let steps: Vec<Value> = forecast.plan.steps.iter().zip(&forecast.steps).map(|(step, forecast)| step_json(step, forecast)).collect();
+    json!({ "schema": "engine.plan/v1", "digest": forecast.plan.digest, "steps": steps, "totals": Totals::of(forecast) })
+}
+
+fn step_json(step: &PlannedStep, forecast: &StepForecast) -> Value {
+    let needs: Vec<&str> = step.needs.iter().map(|need| need.step.as_str()).collect();
+    let objects: Vec<Value> = forecast
+        .expected
+        .changes()
+        .iter()
+        .map(|change| {
+            json!({
+                "object": change.object, "change": change.action, "certainty": change.certainty,
+                "fields": change.fields, "conflict": change.conflict, "waits_for": change.waits_for,
+            })
+        })
+        .collect();
+    let mut json = json!({
+        "id": step.id, "kind": step.kind, "cluster": step.on, "needs": needs,
+        "change": forecast.expected.action(), "certainty": forecast.expected.certainty(),
+        "waits_for": forecast.waits_for, "objects": objects,
+    });
+    if let Expectation::Failed(error) = &forecast.expected {
+        json["error"] = json!(error);
+    }
+    json
+}
+
+/// How many changes of each sort, how many steps in each degree of certainty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Totals {
+    pub steps: usize,
+    pub create: usize,
+    pub update: usize,
+    pub same: usize,
+    pub delete: usize,
+    pub run: usize,
+    pub unknown: usize,
+    pub skipped: usize,
+    pub conflicts: usize,
+    /// Steps whose preview failed.
+    pub failed: usize,
+    pub server: usize,
+    pub schema: usize,
+    pub later: usize,
+    pub has_changes: bool,
+}
+
+impl Totals {
+    pub fn of(forecast: &Forecast) -> Totals {
+        let mut totals = Totals { steps: forecast.steps.len(), has_changes: forecast.has_changes(), ..Totals::default() };
+        for StepForecast { expected, .. } in &forecast.steps {
+            match expected {
+                Expectation::Skipped { .. } => totals.skipped += 1,
+                Expectation::Failed(_) => totals.failed += 1,
+                Expectation::Previewed(Preview::Changes(_)) | Expectation::Previewed(Preview::Later(_)) | Expectation::Later | Expectation::NotAsked => {}
+            }
+            if let Expectation::Skipped { .. } | Expectation::Failed(_) = expected {
+                continue;
+            }
+            match expected.certainty() {
+                Certainty::Server => totals.server += 1,
+                Certainty::Schema => totals.schema += 1,
+                Certainty::Later => totals.later += 1,
+            }
+            match expected.changes() {
+                [] => totals.count(expected.action()),
+                changes => changes.iter().for_each(|change| totals.count(change.action)),
+            }
+            totals.conflicts += expected.changes().iter().filter(|change| change.conflict.is_some()).count();
+        }
+        totals
+    }
+
+    fn count(&mut self, action: ChangeAction) {
+        let slot = match action {
+            ChangeAction::Create => &mut self.create,
+            ChangeAction::Update => &mut self.update,
+            ChangeAction::Same => &mut self.same,
+            ChangeAction::Delete => &mut self.delete,
+            ChangeAction::Run => &mut self.run,
+            ChangeAction::Unknown => &mut self.unknown,
+        };
+        *slot += 1;
+    }
 }

@@ -1,9 +1,12 @@
-//! What a resume is going to do with each step, shown before it does it.
+//! What a resume is going to do with each step, shown before it does it: nobody trusts a resume that does not say why.
 
 use engine_core::id::{RunId, StepId};
 use steps_sdk::value::ClusterName;
 
-use super::look::Look;
+use super::line::Line;
+use super::look::{Look, Style};
+use super::sheet::Sheet;
+use super::words;
 
 /// One step and why it is treated so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,85 @@ pub enum Fate {
     NotStarted,
 }
 
-/// One line per step with its reason; beyond 40 steps equal reasons are counted together.
+impl Fate {
+    fn text(self) -> &'static str {
+        match self {
+            Fate::Kept => "kept",
+            Fate::Intact => "re-checked",
+            Fate::Drifted => "drifted",
+            Fate::Again => "run again",
+            Fate::Parked => "parked",
+            Fate::NotStarted => "not started",
+        }
+    }
+
+    fn style(self) -> Style {
+        match self {
+            Fate::Kept | Fate::Intact => Style::Good,
+            Fate::Drifted | Fate::Again | Fate::Parked => Style::Attention,
+            Fate::NotStarted => Style::Quiet,
+        }
+    }
+}
+
+/// Beyond this many steps, those with the same fate and reason are counted together.
+const LINES_MAX: usize = 40;
+/// Names that a counted line gives as examples.
+const EXAMPLES_MAX: usize = 3;
+const FATE_WIDTH: usize = 11;
+
+/// One line per step in the order of the plan, or one per reason when there are many; then what else has changed.
 pub fn text(run: &RunId, lines: &[ResumeLine], notes: &[String], look: &Look) -> String {
-    unimplemented!("{run:?} {lines:?} {notes:?} {look:?}")
+    let mut sheet = Sheet::new(look);
+    sheet.push(Line::new().text("resume ").with(Style::Strong, run.as_str()).text(format!("  {}", words::count(lines.len(), "step"))));
+    if lines.len() <= LINES_MAX {
+        let width = lines.iter().map(|line| words::width(&label(line))).max().unwrap_or(0).min(look.width / 2);
+        for line in lines {
+            let name = words::pad(&words::fit(&label(line), width, look.glyphs().ellipsis), width);
+            sheet.push_fit(fate(line.fate).text(format!("{name}  {}", words::clean(&line.reason))));
+        }
+    } else {
+        for group in groups(lines) {
+            let mut names: Vec<String> = group.lines.iter().take(EXAMPLES_MAX).map(|line| label(line)).collect();
+            if group.lines.len() > EXAMPLES_MAX {
+                names.push(look.glyphs().ellipsis.to_owned());
+            }
+            let number = words::pad_left(&group.lines.len().to_string(), lines.len().to_string().len());
+            sheet.push_fit(fate(group.fate).text(format!("{number}  {}: {}", words::clean(group.reason), names.join(", "))));
+        }
+    }
+    for note in notes {
+        sheet.labelled("note", Style::Normal, note);
+    }
+    sheet.render()
+}
+
+fn fate(fate: Fate) -> Line {
+    Line::new().text(" ").with(fate.style(), words::pad(fate.text(), FATE_WIDTH)).text("  ")
+}
+
+fn label(line: &ResumeLine) -> String {
+    match &line.cluster {
+        Some(cluster) => format!("{cluster}/{}", line.step),
+        None => line.step.to_string(),
+    }
+}
+
+/// Steps that share a fate and its reason.
+struct Group<'a> {
+    fate: Fate,
+    reason: &'a str,
+    lines: Vec<&'a ResumeLine>,
+}
+
+fn groups(lines: &[ResumeLine]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for line in lines {
+        match groups.iter_mut().find(|group| group.fate == line.fate && group.reason == line.reason) {
+            Some(group) => group.lines.push(line),
+            None => groups.push(Group { fate: line.fate, reason: &line.reason, lines: vec![line] }),
+        }
+    }
+    groups.sort_by_key(|group| group.fate);
+    groups
 }

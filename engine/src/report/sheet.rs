@@ -61,6 +61,24 @@ impl<'a> Sheet<'a> {
         self.lines.push(Line::new().with(Style::Quiet, words::pad(&format!("  {label}"), LABEL)).text(text));
     }
 
+    /// A paragraph of its own.
+    pub fn indented(&mut self, columns: usize, text: &str) {
+        let room = self.look.width.saturating_sub(columns).max(20);
+        for row in text.lines().flat_map(|line| words::wrap(&words::clean(line), room)) {
+            self.lines.push(Line::new().text(format!("{}{row}", " ".repeat(columns))));
+        }
+    }
+
+    /// A name in a column of its own, and what it means beside it.
+    pub fn table_row(&mut self, name: &str, columns: usize, text: &str) {
+        let room = self.look.width.saturating_sub(columns + 4).max(20);
+        let mut name = name.to_owned();
+        for row in words::wrap(&words::clean(text), room) {
+            self.lines.push(Line::new().text("  ").with(Style::Place, words::pad(&name, columns)).text("  ").text(row));
+            name.clear();
+        }
+    }
+
     /// From the nearest cause to the root, each under the one that it explains.
     pub fn tree(&mut self, label: &str, causes: &[String]) {
         let branch = self.look.glyphs().branch;

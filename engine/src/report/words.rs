@@ -49,6 +49,11 @@ pub fn date_time(at: Timestamp) -> String {
     format_utc(at, "%Y-%m-%d %H:%M:%SZ")
 }
 
+/// `2026-11-24 14:02`, for tables whose head says what it is.
+pub fn minute(at: Timestamp) -> String {
+    format_utc(at, "%Y-%m-%d %H:%M")
+}
+
 /// RFC 3339 with milliseconds, for machines: `2026-11-24T14:02:15.123Z`.
 pub fn rfc3339(at: Timestamp) -> String {
     format_utc(at, "%Y-%m-%dT%H:%M:%S.%3fZ")
