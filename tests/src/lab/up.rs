@@ -60,6 +60,7 @@ pub(super) fn up(dir: &Path, names: &[&str], programs: &Programs) -> Result<Lab,
     }
     for index in 0..names.len() {
         lab.clusters[index].kube_system_uid = lab.identity(index)?;
+        lab.await_controllers(index)?;
         lab.await_node(index)?;
     }
     let server = lab.dns.clone();
@@ -165,6 +166,15 @@ impl Lab {
             let conditions = node["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
             let ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
             if ready { Ok(()) } else { Err("it is not ready".into()) }
+        })
+    }
+
+    /// Waits until the controllers work, seen by what they make in every cluster. Before that they need the API server for their very
+    /// start and give up without it, so a lab is not up either.
+    fn await_controllers(&self, index: usize) -> Result<(), LabError> {
+        let admin = self.admin(index)?;
+        self.until(&format!("the controllers of {}", self.clusters[index].name), || {
+            admin.get("/api/v1/namespaces/default/serviceaccounts/default").map(drop)
         })
     }
 
