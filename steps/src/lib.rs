@@ -3,7 +3,9 @@
 //! A step here knows neither plan nor journal nor another step: what it needs arrives in its inputs and its context. Each family
 //! classifies its failures in one table (`classify.rs`), so that what is transient is decided once.
 
+mod cluster;
 mod file;
+mod k8s;
 mod pki;
 mod value;
 
@@ -18,6 +20,9 @@ use steps_sdk::native::StepHandler;
 pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
     vec![
         Arc::new(file::write::Write),
+        Arc::new(k8s::apply::Apply),
+        Arc::new(k8s::carry::Carry),
+        Arc::new(k8s::wait::WaitFor),
         Arc::new(pki::ca::Ca::default()),
         Arc::new(pki::leaf::Leaf::default()),
         Arc::new(value::set::Set),

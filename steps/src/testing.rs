@@ -14,7 +14,8 @@ use steps_sdk::context::{
     CallIdentity, Clusters, Evaluator, LogLevel, Request, RequestSender, SecretBytes, StepContext, Surroundings,
 };
 use steps_sdk::native::StepHandler;
-use steps_sdk::{Outcome, Preview, Secret, StepError, Value, Verdict};
+use steps_sdk::value::ClusterName;
+use steps_sdk::{ErrorClass, Outcome, Preview, Secret, StepError, Value, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub(crate) struct Rig {
     pub(crate) cancel: CancellationToken,
     /// How long a call may take.
     pub(crate) limit: Duration,
+    /// Answers the conditions of a file; without one, asking is an error.
+    evaluator: Evaluator,
     engine: Arc<Mutex<Engine>>,
 }
 
@@ -63,6 +66,9 @@ impl Rig {
             clusters: Clusters::default(),
             cancel: CancellationToken::new(),
             limit: Duration::from_secs(60),
+            evaluator: Evaluator::new(|predicate, _| {
+                Err(StepError::permanent("E000", format!("no evaluator for {predicate:?} in this test")))
+            }),
             engine: Arc::default(),
         }
     }
@@ -79,6 +85,17 @@ impl Rig {
 
     pub(crate) fn with_clusters(self, clusters: Clusters) -> Rig {
         Rig { clusters, ..self }
+    }
+
+    /// The step has `on=CLUSTER`.
+    pub(crate) fn on(mut self, cluster: &str) -> Rig {
+        self.call.on = Some(ClusterName(cluster.to_owned()));
+        self
+    }
+
+    /// `holds` stands in for the engine's expressions.
+    pub(crate) fn with_evaluator(self, holds: fn(&str, &Value) -> bool) -> Rig {
+        Rig { evaluator: Evaluator::new(move |predicate, object| Ok(holds(&predicate.0, object))), ..self }
     }
 
     pub(crate) fn note(&self, key: &str) -> Option<Value> {
@@ -139,9 +156,7 @@ impl Rig {
             cancel: self.cancel.clone(),
             notes: self.engine().notes.clone(),
             clusters: self.clusters.clone(),
-            evaluator: Evaluator::new(|predicate, _| {
-                Err(StepError::permanent("E000", format!("no evaluator for {predicate:?} in this test")))
-            }),
+            evaluator: self.evaluator.clone(),
         };
         let cx = StepContext::new(self.call.clone(), requests, around);
         tokio::select! {
@@ -285,6 +300,46 @@ pub(crate) async fn survives_refusals<W>(
             .await
             .unwrap_or_else(|error| panic!("run again after question {number} failed: {error:?}"));
         check(&world, &outcome).await;
+    }
+}
+
+/// A world outside whose calls can be made to fail, one at a time.
+pub(crate) trait Failing {
+    /// In how many ways a call can fail.
+    const WAYS: usize;
+
+    /// The n-th call from now on fails in this way.
+    fn fail(&self, number: usize, way: usize);
+
+    /// Calls so far.
+    fn calls(&self) -> usize;
+}
+
+/// Each call to the world outside fails once, in every way, in a fresh world: the step goes on or says that it may be tried
+/// again, and works when it is.
+pub(crate) async fn survives_failures<W: Failing>(
+    step: &dyn StepHandler,
+    make: impl AsyncFn() -> World<W>,
+    check: impl AsyncFn(&World<W>, &Outcome),
+) {
+    for way in 0..W::WAYS {
+        for number in 1.. {
+            let world = make().await;
+            let calls_before = world.outside.calls();
+            world.outside.fail(number, way);
+            let outcome = match world.rig.run(step, &world.inputs).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    assert_eq!(error.class, ErrorClass::Transient, "call {number} failed once: {error:?}");
+                    let again = world.rig.run(step, &world.inputs).await;
+                    again.unwrap_or_else(|error| panic!("run again after call {number} failed: {error:?}"))
+                }
+            };
+            check(&world, &outcome).await;
+            if world.outside.calls() - calls_before < number {
+                break;
+            }
+        }
     }
 }
 

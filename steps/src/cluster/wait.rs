@@ -1,0 +1,318 @@
+//! Waits until an object is as it should be: a loop of its own, since the ready-made ones end at the first watch error or never.
+//!
+//! Each round lists the one object, judges it, and watches from there; a watch that ends, breaks or stays silent leads to the next
+//! round. Absence is waiting: no object yet, no kind yet, no API server just now. It ends early on what is known to be final
+//! (`readiness.rs`), and a little before its limit, so that the last word is the reason and not the clock.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::core::Request;
+use serde_json::Value;
+use steps_sdk::value::{Predicate, Span};
+use steps_sdk::{ErrorClass, StepError};
+use tokio::time::Instant;
+
+use super::Cluster;
+use super::classify;
+use super::readiness::{self, State};
+use super::reference::ObjectRef;
+use super::request::{Asked, Failure, LAST_WORDS};
+
+/// A watch is asked to end after this time, and given up a little later: a connection that has died says nothing.
+const WATCH_SECONDS: u32 = 25;
+const WATCH_MAX: Duration = Duration::from_secs(30);
+
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Goal {
+    Exists,
+    Absent,
+    /// By the table of `readiness.rs`.
+    Ready,
+    /// A condition of the object has this status.
+    Condition {
+        kind: String,
+        is: String,
+    },
+    /// An expression of the file holds.
+    Until(Predicate),
+    /// It has a load balancer's address.
+    Address,
+    /// These keys are among its data.
+    Keys(Vec<String>),
+}
+
+/// One wait for one object.
+pub(crate) struct Wait<'a> {
+    cluster: &'a Cluster<'a>,
+    reference: &'a ObjectRef,
+    limit: Duration,
+    ends: Instant,
+    /// Why it is not there yet, as it was told last.
+    reason: Option<String>,
+    pause: Duration,
+}
+
+/// How a round ended.
+enum Round {
+    Reached(Option<Value>),
+    /// The watch ended as watches do: look again at once.
+    Again,
+    /// Something is in the way: look again after a pause.
+    Later,
+}
+
+impl<'a> Wait<'a> {
+    pub(crate) fn new(cluster: &'a Cluster<'a>, reference: &'a ObjectRef, limit: Duration) -> Self {
+        let ends = Instant::now() + limit.saturating_sub(LAST_WORDS);
+        Wait { cluster, reference, limit, ends, reason: None, pause: PAUSE_FIRST }
+    }
+
+    /// Waits for the goal; answers the object as it was then seen, `None` if it is not there.
+    pub(crate) async fn until(mut self, goal: &Goal) -> Result<Option<Value>, StepError> {
+        let ends = self.ends;
+        let reached = tokio::select! {
+            biased;
+            () = self.cluster.cx.cancel.cancelled() => Some(Err(StepError::transient("E130", format!("stopped while waiting for {}", self.reference)))),
+            reached = self.rounds(goal) => Some(reached),
+            () = tokio::time::sleep_until(ends) => None,
+        };
+        reached.unwrap_or_else(|| Err(self.expired(&in_words(goal))))
+    }
+
+    /// Waits until the API server knows the object's kind.
+    pub(crate) async fn until_served(mut self) -> Result<(), StepError> {
+        while self.cluster.served(self.reference).await?.is_none() {
+            self.tell(format!(
+                "cluster {} does not serve the kind {} of {} yet",
+                self.cluster.name, self.reference.kind, self.reference.api_version
+            ));
+            if Instant::now() + self.pause > self.ends {
+                return Err(self.expired("be of a kind that is served"));
+            }
+            self.rest().await?;
+        }
+        Ok(())
+    }
+
+    async fn rounds(&mut self, goal: &Goal) -> Result<Option<Value>, StepError> {
+        loop {
+            match self.round(goal).await {
+                Ok(Round::Reached(object)) => return Ok(object),
+                Ok(Round::Again) => {}
+                Ok(Round::Later) => self.rest().await?,
+                Err(error) if error.class == ErrorClass::Transient && error.code != "E130" => {
+                    let seen = self
+                        .reason
+                        .as_deref()
+                        .and_then(|reason| reason.split("; last seen: ").last())
+                        .map(|reason| format!("; last seen: {reason}"));
+                    self.tell(format!("{}{}", error.message, seen.unwrap_or_default()));
+                    self.rest().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn round(&mut self, goal: &Goal) -> Result<Round, StepError> {
+        let Some(served) = self.cluster.served(self.reference).await? else {
+            return self.judge(goal, None, Round::Later);
+        };
+        if served.is_namespaced && self.reference.namespace.is_none() {
+            self.cluster.must_be_served(self.reference).await?;
+        }
+        let collection = served.collection(self.reference);
+        let asked = Asked { verb: "list", object: self.reference, resource: Some(&served) };
+        let only = format!("metadata.name={}", self.reference.name);
+        let params = ListParams::default().fields(&only);
+        let list = self
+            .cluster
+            .ask_if_there(&asked, || async {
+                let request = collection.list(&params).map_err(kube::Error::BuildRequest)?;
+                self.cluster.client.request::<Value>(request).await
+            })
+            .await?;
+        let Some(list) = list else {
+            self.cluster.forget_kind(self.reference);
+            return self.judge(goal, None, Round::Later);
+        };
+        let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+        // Items of a list do not say what they are; a single object does.
+        let object = list.pointer("/items/0").cloned().map(|object| self.completed(object));
+        match self.judge(goal, object, Round::Again)? {
+            Round::Again => self.watch(goal, &collection, &asked, &only, &version).await,
+            reached => Ok(reached),
+        }
+    }
+
+    async fn watch(
+        &mut self,
+        goal: &Goal,
+        collection: &Request,
+        asked: &Asked<'_>,
+        only: &str,
+        version: &str,
+    ) -> Result<Round, StepError> {
+        let params = WatchParams::default().fields(only).timeout(WATCH_SECONDS);
+        let cluster = self.cluster;
+        let open = async {
+            let request = collection.watch(&params, version).map_err(kube::Error::BuildRequest)?;
+            cluster.client.request_events::<Value>(request).await
+        };
+        let began = Instant::now();
+        let classified = |failure: Failure| classify::failure(cluster.name, asked, &failure);
+        let mut events = std::pin::pin!(cluster.bounded(WATCH_MAX, open).await.map_err(classified)?);
+        loop {
+            let left = WATCH_MAX.saturating_sub(began.elapsed());
+            let seen = match cluster.bounded(left, events.try_next()).await {
+                Ok(Some(WatchEvent::Added(object) | WatchEvent::Modified(object))) => Some(object),
+                Ok(Some(WatchEvent::Deleted(_))) => None,
+                Ok(Some(WatchEvent::Bookmark(_))) => continue,
+                // The version is too old to watch from: a new list gives a new one.
+                Ok(Some(WatchEvent::Error(status))) if status.code == 410 => return Ok(Round::Again),
+                Ok(Some(WatchEvent::Error(status))) => return Err(classify::answer(cluster.name, asked, &status)),
+                Err(Failure::Stopped) => return Err(classified(Failure::Stopped)),
+                // An end that comes at once, again and again, must not become a storm of lists.
+                Ok(None) | Err(_) if began.elapsed() < PAUSE_FIRST => return Ok(Round::Later),
+                Ok(None) | Err(_) => return Ok(Round::Again),
+            };
+            self.pause = PAUSE_FIRST;
+            match self.judge(goal, seen, Round::Again)? {
+                Round::Again => {}
+                reached => return Ok(reached),
+            }
+        }
+    }
+
+    /// `otherwise` when the goal is not reached.
+    fn judge(&mut self, goal: &Goal, object: Option<Value>, otherwise: Round) -> Result<Round, StepError> {
+        match state(self.cluster, self.reference, goal, object.as_ref())? {
+            State::Reached => Ok(Round::Reached(object)),
+            State::NotYet(reason) => {
+                self.tell(format!("{}: {reason}", self.reference));
+                Ok(otherwise)
+            }
+            State::Failed(reason) => Err(StepError::permanent("K205", format!("{} on cluster `{}` has failed: {reason}", self.reference, self.cluster.name))
+                .help(format!("this does not change by waiting: see its events and logs, remove the cause, and resume; it was waited that it would {}", in_words(goal)))),
+        }
+    }
+
+    fn completed(&self, mut object: Value) -> Value {
+        if let Some(fields) = object.as_object_mut() {
+            fields.entry("apiVersion").or_insert_with(|| Value::String(self.reference.api_version.clone()));
+            fields.entry("kind").or_insert_with(|| Value::String(self.reference.kind.clone()));
+        }
+        object
+    }
+
+    /// Only a new reason is told: who shows it counts its age.
+    fn tell(&mut self, reason: String) {
+        if self.reason.as_ref() != Some(&reason) {
+            self.cluster.cx.progress.waiting(reason.clone());
+            self.reason = Some(reason);
+        }
+    }
+
+    async fn rest(&mut self) -> Result<(), StepError> {
+        self.cluster.cx.clock.sleep(self.pause, &self.cluster.cx.cancel).await?;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Ok(())
+    }
+
+    fn expired(&self, goal: &str) -> StepError {
+        let limit = Span(Duration::from_secs(self.limit.as_secs_f64().round() as u64));
+        let error = StepError::permanent(
+            "K204",
+            format!("{} on cluster `{}` did not {goal} within {limit}", self.reference, self.cluster.name),
+        )
+        .help("see what holds it up; when that is solved, or with a longer `wait for=…`, resume");
+        match &self.reason {
+            Some(reason) => error.cause(format!("last seen: {reason}")),
+            None => error.cause("the cluster gave no answer in that time"),
+        }
+    }
+}
+
+/// Judges one look at the object.
+pub(crate) fn state(
+    cluster: &Cluster<'_>,
+    reference: &ObjectRef,
+    goal: &Goal,
+    object: Option<&Value>,
+) -> Result<State, StepError> {
+    let Some(object) = object else {
+        return Ok(match goal {
+            Goal::Absent => State::Reached,
+            _ => State::NotYet(format!("not there yet on cluster {}", cluster.name)),
+        });
+    };
+    let found = match goal {
+        Goal::Exists => State::Reached,
+        Goal::Absent => return Ok(State::NotYet(leaving(object))),
+        Goal::Address => readiness::has_address(object),
+        Goal::Keys(keys) => has_keys(object, keys),
+        Goal::Ready => return Ok(readiness::ready(reference, object)),
+        Goal::Condition { .. } | Goal::Until(_) if readiness::stale(object).is_some() => {
+            return Ok(State::NotYet(readiness::stale(object).unwrap_or_default()));
+        }
+        Goal::Condition { kind, is } => readiness::condition(object, kind, is),
+        Goal::Until(predicate) => match cluster.cx.eval(predicate, object)? {
+            true => State::Reached,
+            false => State::NotYet(format!(
+                "`{}` does not hold yet{}",
+                predicate.0,
+                readiness::conditions_in_words(object).map(|words| format!("; {words}")).unwrap_or_default()
+            )),
+        },
+    };
+    Ok(match found {
+        State::NotYet(reason) => {
+            readiness::final_failure(reference, object).map_or(State::NotYet(reason), State::Failed)
+        }
+        other => other,
+    })
+}
+
+fn leaving(object: &Value) -> String {
+    let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array).filter(|all| !all.is_empty());
+    let is_leaving = object.pointer("/metadata/deletionTimestamp").is_some();
+    match (is_leaving, finalizers) {
+        (false, _) => "still there, and nobody has deleted it".into(),
+        (true, None) => "it is being deleted".into(),
+        (true, Some(all)) => {
+            let names: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
+            format!("it is being deleted and waits for {}", names.join(", "))
+        }
+    }
+}
+
+fn has_keys(object: &Value, keys: &[String]) -> State {
+    let has = |key: &String| {
+        ["data", "binaryData"].iter().any(|field| object.get(*field).is_some_and(|data| data.get(key).is_some()))
+    };
+    let absent: Vec<&str> = keys.iter().filter(|key| !has(key)).map(String::as_str).collect();
+    match absent.is_empty() {
+        true => State::Reached,
+        false => State::NotYet(format!("it has no key {} yet", absent.join(", "))),
+    }
+}
+
+/// Readable after "did not".
+fn in_words(goal: &Goal) -> String {
+    match goal {
+        Goal::Exists => "appear".into(),
+        Goal::Absent => "disappear".into(),
+        Goal::Ready => "become ready".into(),
+        Goal::Condition { kind, is } if is == "True" => format!("become {kind}"),
+        Goal::Condition { kind, is } => format!("get to {kind}={is}"),
+        Goal::Until(predicate) => format!("come to `{}`", predicate.0),
+        Goal::Address => "get an address".into(),
+        Goal::Keys(keys) => format!("get the keys {}", keys.join(", ")),
+    }
+}

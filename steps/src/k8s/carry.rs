@@ -1,0 +1,234 @@
+//! `k8s.carry`: carries an object from one cluster to another, or to another namespace or name.
+//!
+//! What belongs to the object's life on its first cluster is left behind: uid, owners, finalizers, status, allocated addresses and
+//! ports. The rest is applied in the step's own name. Values of Secrets go from one API server to the other and nowhere else.
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+use steps_sdk::context::StepContext;
+use steps_sdk::native::{Done, Step};
+use steps_sdk::spec::{About, OnCluster};
+use steps_sdk::value::ClusterName;
+use steps_sdk::{Outcome, Preview, StepError, UndoDefault, Value, Verdict};
+
+use crate::cluster::Cluster;
+use crate::cluster::apply::{Applier, How, made, summary};
+use crate::cluster::reference::ObjectRef;
+use crate::cluster::shown::LAST_APPLIED;
+use crate::cluster::wait::{Goal, Wait};
+use crate::cluster::wanted::{Wanted, wanted};
+
+/// Carries an object.
+pub struct Carry;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// Where it is: `from CLUSTER object="${step.ref}"`.
+    from: From,
+    /// Where it goes: `to CLUSTER namespace=NAME`.
+    to: To,
+    /// Its name there; left out: the same.
+    #[serde(default)]
+    rename: Option<String>,
+    /// Only these keys of its data.
+    #[serde(default)]
+    keys: Vec<String>,
+    /// Take fields that belong to others away from them.
+    #[serde(default)]
+    take_ownership: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-kdl-args" = ["cluster"]))]
+pub struct From {
+    /// The cluster on which the object is.
+    cluster: ClusterName,
+    /// Which object.
+    object: ObjectRef,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-kdl-args" = ["cluster"]))]
+pub struct To {
+    /// The cluster to which it goes.
+    cluster: ClusterName,
+    /// The namespace there; left out: the same.
+    #[serde(default)]
+    namespace: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Outputs {
+    /// The object where it was carried to.
+    r#ref: ObjectRef,
+}
+
+#[async_trait]
+impl Step for Carry {
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+
+    fn about(&self) -> About {
+        let doc = "Carries an object to another cluster.\n\n\
+            Waits until the object and the `keys` that are asked for are there. Values of Secrets are never recorded.";
+        About { undo: UndoDefault::Delete, on: OnCluster::Refused, ..About::converging("k8s.carry", doc) }
+    }
+
+    async fn preview(&self, cx: &StepContext, inputs: Inputs) -> Result<Preview, StepError> {
+        let source = inputs.source()?;
+        let from = Cluster::named(cx, &inputs.from.cluster)?;
+        let to = Cluster::named(cx, &inputs.to.cluster)?;
+        match present(&from, &source, &inputs.keys).await? {
+            None => Ok(Preview::Later(format!("{source} on cluster {}", from.name))),
+            Some(object) => {
+                Ok(Preview::Changes(Applier::new(&to, inputs.take_ownership).preview(&inputs.carried(object)?).await?))
+            }
+        }
+    }
+
+    async fn run(&self, cx: &StepContext, inputs: Inputs) -> Result<Done<Outputs>, StepError> {
+        let source = inputs.source()?;
+        let from = Cluster::named(cx, &inputs.from.cluster)?;
+        let to = Cluster::named(cx, &inputs.to.cluster)?;
+        let object = Wait::new(&from, &source, cx.clock.remaining()).until(&Goal::Keys(inputs.keys.clone())).await?;
+        let carried = inputs.carried(object.unwrap_or_default())?;
+        let applied = Applier::new(&to, inputs.take_ownership).apply(&carried).await?;
+        let summary = format!("{} on {}", summary(&applied), to.name);
+        let one = applied.into_iter().next().expect("one object was carried");
+        Ok(Done { same: one.how == How::Same, outputs: Outputs { r#ref: one.reference }, summary })
+    }
+
+    async fn verify(&self, cx: &StepContext, inputs: Inputs, recorded: Option<Outputs>) -> Result<Verdict, StepError> {
+        let source = inputs.source()?;
+        let from = Cluster::named(cx, &inputs.from.cluster)?;
+        let to = Cluster::named(cx, &inputs.to.cluster)?;
+        let Some(object) = present(&from, &source, &inputs.keys).await? else {
+            return Ok(Verdict::Unknown(format!(
+                "{source} is no longer on cluster {}, so there is nothing to compare with",
+                from.name
+            )));
+        };
+        let carried = inputs.carried(object)?;
+        let refs: Vec<ObjectRef> = recorded.iter().map(|outputs| outputs.r#ref.clone()).collect();
+        match Applier::new(&to, inputs.take_ownership).verify(&carried, &refs).await? {
+            Verdict::Intact if recorded.is_none() => Ok(Verdict::Done(found(&to, &carried[0]).await?)),
+            verdict => Ok(verdict),
+        }
+    }
+
+    async fn undo(&self, cx: &StepContext, inputs: Inputs, recorded: Option<Outputs>) -> Result<String, StepError> {
+        let source = inputs.source()?;
+        let to = Cluster::named(cx, &inputs.to.cluster)?;
+        let refs: Vec<ObjectRef> = recorded.into_iter().map(|outputs| outputs.r#ref).collect();
+        Applier::new(&to, false).take_back(&[inputs.target(&source)], &made(cx), &refs).await
+    }
+}
+
+impl Inputs {
+    fn source(&self) -> Result<ObjectRef, StepError> {
+        self.from.object.clone().check()?.on(&self.from.cluster.0)
+    }
+
+    fn target(&self, source: &ObjectRef) -> ObjectRef {
+        let namespace = source.namespace.as_ref().map(|same| self.to.namespace.as_ref().unwrap_or(same).clone());
+        let name = self.rename.as_ref().unwrap_or(&source.name).clone();
+        ObjectRef { namespace, name, ..source.bare() }
+    }
+
+    /// The object as it goes to the other cluster.
+    fn carried(&self, object: Value) -> Result<Vec<Wanted>, StepError> {
+        let source = self.source()?;
+        let target = self.target(&source);
+        let mut object = left_behind(object);
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("name".into(), target.name.into());
+            if let Some(namespace) = target.namespace {
+                metadata.insert("namespace".into(), namespace.into());
+            }
+        }
+        if !self.keys.is_empty() {
+            for field in ["data", "binaryData"] {
+                if let Some(data) = object.get_mut(field).and_then(Value::as_object_mut) {
+                    data.retain(|key, _| self.keys.contains(key));
+                }
+            }
+        }
+        wanted([object])
+    }
+}
+
+/// The object on its first cluster, if it has all the keys.
+async fn present(from: &Cluster<'_>, source: &ObjectRef, keys: &[String]) -> Result<Option<Value>, StepError> {
+    if from.served(source).await?.is_none() {
+        return Ok(None);
+    }
+    let served = from.must_be_served(source).await?;
+    let live = from.live(source, &served).await?;
+    let has = |object: &Value| {
+        keys.iter().all(|key| {
+            ["data", "binaryData"]
+                .iter()
+                .any(|field| object.pointer(&format!("/{field}")).is_some_and(|data| data.get(key).is_some()))
+        })
+    };
+    Ok(live.filter(has))
+}
+
+async fn found(to: &Cluster<'_>, one: &Wanted) -> Result<Outcome, StepError> {
+    let served = to.must_be_served(&one.reference).await?;
+    let live = to.live(&one.reference, &served).await?.unwrap_or_default();
+    let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
+    let reference = serde_json::json!({ "apiVersion": one.reference.api_version, "kind": one.reference.kind, "namespace": one.reference.namespace,
+        "name": one.reference.name, "cluster": to.name, "uid": uid });
+    Ok(Outcome {
+        outputs: serde_json::json!({ "ref": reference }),
+        summary: format!("{} is as wanted", one.reference),
+        same: true,
+    })
+}
+
+/// What another cluster has to allocate anew or would take for its own: field by field, since each has its own reason.
+fn left_behind(mut object: Value) -> Value {
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(fields) = object.as_object_mut() else { return object };
+    fields.shift_remove("status");
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        // A whitelist: what a later API server adds to metadata is about that server too.
+        metadata.retain(|field, _| ["name", "namespace", "labels", "annotations"].contains(&field.as_str()));
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.retain(|name, _| {
+                name != LAST_APPLIED
+                    && name != "deployment.kubernetes.io/revision"
+                    && !name.starts_with("kubernetes.io/service-account.")
+            });
+        }
+    }
+    let allocated: &[&str] = match kind.as_str() {
+        "Service" => &["clusterIP", "clusterIPs", "healthCheckNodePort", "ipFamilies"],
+        "PersistentVolumeClaim" => &["volumeName"],
+        "Pod" => &["nodeName"],
+        _ => &[],
+    };
+    if let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) {
+        for field in allocated {
+            spec.shift_remove(*field);
+        }
+        if kind == "Service" {
+            forget_node_ports(spec);
+        }
+    }
+    object
+}
+
+fn forget_node_ports(spec: &mut Map<String, Value>) {
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(port) = port.as_object_mut() {
+            port.shift_remove("nodePort");
+        }
+    }
+}
