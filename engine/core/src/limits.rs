@@ -18,6 +18,10 @@ pub const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// Steps of one plan, after groups are opened.
 pub const STEPS_MAX: usize = 20_000;
+/// `wait` without `for=`: long enough for a load balancer or a rollout, short enough to be noticed.
+pub const WAIT_FOR_DEFAULT_MS: u64 = 10 * 60_000;
+/// The key of one instance of a group: it is a part of names that clusters store.
+pub const KEY_CHARACTERS_MAX: usize = 63;
 /// Steps of a run that are under way at once, unless the file says otherwise.
 pub const PARALLEL_DEFAULT: usize = 16;
 pub const PER_CLUSTER_DEFAULT: usize = 8;

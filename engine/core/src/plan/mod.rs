@@ -2,27 +2,28 @@
 //!
 //! ```text
 //!  types.rs     what a plan is; stored as plan.json
+//!  compile.rs   the stage itself
 //!  inputs.rs    what a person gives for the workflow's inputs
+//!  open.rs      one instance of a group for each element of its list
+//!  fold.rs      what is known becomes a value, what comes late keeps its expression
+//!  order.rs     every step after what it needs
+//!  digest.rs    what the plan means, in 64 characters
 //!  evaluate.rs  late values, while the plan is carried out
 //!  forecast.rs  what a run would do now
 //! ```
 
+mod compile;
+mod digest;
 mod evaluate;
+mod fold;
 mod forecast;
 mod inputs;
+mod open;
+mod order;
 mod types;
 
+pub use compile::compile;
 pub use evaluate::{EvaluateError, Fact, Facts, evaluate_inputs, evaluate_outputs, evaluate_when};
 pub use forecast::{Expectation, Forecast, StepForecast};
 pub use inputs::InputValue;
 pub use types::*;
-
-use std::collections::BTreeMap;
-
-use crate::diagnostic::Problem;
-use crate::workflow::Workflow;
-
-/// Fills in the inputs, opens the groups, folds what is known, orders the steps.
-pub fn compile(_workflow: &Workflow, _inputs: BTreeMap<String, InputValue>) -> Result<Plan, Vec<Problem>> {
-    Err(Vec::new())
-}

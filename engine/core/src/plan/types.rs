@@ -1,6 +1,6 @@
 //! What a plan is made of. Everything here is stored as `plan.json` and must mean the same when another binary reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -258,5 +258,52 @@ impl Plan {
 
     pub fn index_of(&self, id: &StepId) -> Option<StepIndex> {
         self.steps.iter().position(|step| step.id == *id).map(StepIndex)
+    }
+}
+
+impl PlannedStep {
+    /// The steps whose outputs or outcomes its inputs and its `when` refer to.
+    pub fn late_references(&self) -> BTreeSet<StepId> {
+        let mut found = BTreeSet::new();
+        self.inputs.visit_late(&mut |late| late.steps(&mut found));
+        if let Some(when) = &self.when {
+            when.steps(&mut found);
+        }
+        found
+    }
+}
+
+impl Input {
+    /// Every expression in the tree that comes late.
+    fn visit_late(&self, visit: &mut impl FnMut(&Late)) {
+        match self {
+            Input::Known(_) | Input::Secret(_) => {}
+            Input::Late(late) => visit(late),
+            Input::Text(parts) => {
+                for part in parts {
+                    if let TextPart::Late(late) = part {
+                        visit(late);
+                    }
+                }
+            }
+            Input::List(items) => items.iter().for_each(|item| item.visit_late(visit)),
+            Input::Map(fields) => fields.iter().for_each(|(_, field)| field.visit_late(visit)),
+            Input::Repeat(repeat) => {
+                visit(&repeat.list);
+                repeat.items.iter().for_each(|item| item.visit_late(visit));
+            }
+        }
+    }
+}
+
+impl Late {
+    fn steps(&self, found: &mut BTreeSet<StepId>) {
+        for bound in self.names.values() {
+            match bound {
+                Bound::Step(step) => drop(found.insert(step.clone())),
+                Bound::Instances(instances) => found.extend(instances.values().flat_map(BTreeMap::values).cloned()),
+                Bound::Value(_) | Bound::Run | Bound::Element => {}
+            }
+        }
     }
 }

@@ -1,33 +1,46 @@
 //! The second stage: the tree of a file becomes a typed [`Workflow`], and everything that can be wrong without inputs is found.
+//!
+//! ```text
+//!  types.rs     what a file says
+//!  written.rs   values with expressions in them, each with its place
+//!  specs.rs     what the shell hands in: kinds and files
+//!
+//!  names.rs     first all names, so that order does not matter
+//!  header.rs input.rs outside.rs step.rs shared.rs   then each node of the language
+//!  fields.rs    the form of such a node
+//!  decode.rs scalar.rs list.rs free.rs manifest.rs   a step's body becomes its inputs, as the kind's schema directs
+//!  fit.rs       whether a value fits a schema
+//!  link.rs      edges between steps, and circles
+//!  check.rs     types, absence, secrets
+//!  wording.rs   problems that several of these report
+//! ```
+//!
+//! Reading never stops at the first problem. What could not be read gets a stand-in that fits anywhere, so that one mistake is
+//! one problem.
 
+mod check;
+mod decode;
+mod fields;
+pub(crate) mod fit;
+mod free;
+mod header;
+mod input;
+mod link;
+mod list;
+mod manifest;
+pub(crate) mod names;
+mod outside;
+mod read;
+mod scalar;
+mod shared;
 mod specs;
+mod step;
 mod types;
+mod wording;
 mod written;
 
+pub(crate) use read::read_value;
+pub use read::{Reading, kinds_used, read};
 pub use specs::{Files, Specs};
 pub use types::*;
 pub use written::{Code, Content, Formula, Repeat, Wanted, Written};
-
-use crate::diagnostic::{Problem, Spanned};
-use crate::syntax::Document;
-
-/// What [`read`] found.
-#[derive(Debug, Clone)]
-pub struct Reading {
-    /// Only when there is no error.
-    pub workflow: Option<Workflow>,
-    pub problems: Vec<Problem>,
-    /// Paths of YAML files that were not among the given ones: read them and come back.
-    pub wanted: Vec<Spanned<String>>,
-}
-
-/// The kinds that a file names, so that only these have to be described.
-pub fn kinds_used(document: &Document) -> Vec<String> {
-    let steps = document.nodes.iter().flat_map(|node| std::iter::once(node).chain(node.children()));
-    steps.filter(|node| node.name.value == "step").filter_map(|node| node.prop("uses")?.value.as_str().map(str::to_owned)).collect()
-}
-
-/// Reads and checks a workflow.
-pub fn read(_document: &Document, _specs: &Specs, _files: &Files) -> Reading {
-    Reading { workflow: None, problems: Vec::new(), wanted: Vec::new() }
-}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use steps_sdk::schema::Schema;
 use steps_sdk::{Secret, StepKind, StepSpec, Value};
 
+use super::names::Names;
 use super::written::{Formula, Written};
 use crate::diagnostic::{Place, Spanned};
 use crate::plan::{Backoff, KubeconfigSource, OnFailure, RetryOn};
@@ -27,6 +28,7 @@ pub struct Workflow {
     /// Of the whole file, those in groups too, in the order in which they were written.
     pub steps: Vec<Step>,
     pub outputs: Vec<OutputDecl>,
+    pub(crate) names: Names,
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +96,21 @@ pub struct Step {
     pub waits: bool,
     pub wait_for_ms: Option<u64>,
     pub at: Place,
+}
+
+impl Workflow {
+    /// The group of a step.
+    pub fn group_of(&self, step: &Step) -> Option<&Group> {
+        step.group.map(|group| &self.groups[group])
+    }
+
+    /// What messages call a step: `deploy`, in a group `region[…].deploy`.
+    pub fn title(&self, step: &Step) -> String {
+        match self.group_of(step) {
+            Some(group) => format!("{}[…].{}", group.id.value, step.id.value),
+            None => step.id.value.clone(),
+        }
+    }
 }
 
 impl Step {

@@ -58,7 +58,7 @@ pub enum Code {
     Bare(Expr),
 }
 
-/// What a place takes, and how to call it in a message: "field `zone`".
+/// What a place takes, and what it is called in messages: `zone.server`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     pub schema: Schema,
@@ -98,6 +98,36 @@ impl Written {
     }
 }
 
+/// Something in a value that may refer to a step.
+pub(crate) enum Mention<'w> {
+    /// With the variables of the repetitions around it.
+    Formula(&'w Formula, &'w [&'w str]),
+    Step(&'w str, Place),
+}
+
+impl Written {
+    /// Shows every formula and every step that is named, outermost first.
+    pub(crate) fn visit<'w>(&'w self, visitor: &mut dyn FnMut(Mention<'_>)) {
+        self.visit_under(&mut Vec::new(), visitor);
+    }
+
+    fn visit_under<'w>(&'w self, variables: &mut Vec<&'w str>, visitor: &mut dyn FnMut(Mention<'_>)) {
+        match &self.content {
+            Content::Formula(formula) => visitor(Mention::Formula(formula, variables)),
+            Content::Step(name) => visitor(Mention::Step(name, self.at)),
+            Content::List(items) => items.iter().for_each(|item| item.visit_under(variables, visitor)),
+            Content::Map(fields) => fields.iter().for_each(|(_, field)| field.visit_under(variables, visitor)),
+            Content::Repeat(repeat) => {
+                visitor(Mention::Formula(&repeat.list, variables));
+                variables.push(&repeat.name);
+                repeat.items.iter().for_each(|item| item.visit_under(variables, visitor));
+                variables.pop();
+            }
+            Content::Literal(_) | Content::Cluster(_) | Content::Secret(_) => {}
+        }
+    }
+}
+
 impl Formula {
     pub fn template(template: Template, arg: &Arg, wants: Arc<Wanted>) -> Formula {
         Formula { code: Code::Template(template), at: arg.at, origin: Origin::Kdl(arg.clone()), wants }
@@ -110,6 +140,11 @@ impl Formula {
     /// A scalar of a YAML file.
     pub fn in_file(template: Template, at: Place, wants: Arc<Wanted>) -> Formula {
         Formula { code: Code::Template(template), at, origin: Origin::Whole, wants }
+    }
+
+    /// The same expression in a place that takes something else.
+    pub(super) fn wanting(&self, schema: Schema) -> Formula {
+        Formula { wants: Arc::new(Wanted { schema, what: self.wants.what.clone() }), ..self.clone() }
     }
 
     pub fn references(&self) -> Vec<PathRef> {

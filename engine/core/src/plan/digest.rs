@@ -1,0 +1,71 @@
+//! The digest of a plan: of what it means, so that a comment, a place or the order of independent lines changes nothing.
+
+use serde_json::{Map, Value, json};
+
+use super::types::{Bound, Input, Late, Plan, PlannedStep, TextPart};
+use crate::id::Digest;
+
+pub(super) fn of(plan: &Plan) -> Digest {
+    let steps: Map<String, Value> = plan.steps.iter().map(|step| (step.id.to_string(), of_step(plan, step))).collect();
+    let clusters: Map<String, Value> =
+        plan.clusters.iter().map(|cluster| (cluster.name.0.clone(), json!({ "kubeconfig": cluster.kubeconfig, "identity": cluster.identity }))).collect();
+    let outputs: Map<String, Value> =
+        plan.outputs.iter().map(|output| (output.name.clone(), json!({ "value": of_input(&output.value), "secret": output.secret }))).collect();
+    let groups: Map<String, Value> = plan.groups.iter().map(|group| (group.id.clone(), json!({ "parallel": group.parallel, "on-failure": group.on_failure }))).collect();
+    Digest::of_value(&json!({
+        "format": plan.format, "workflow": plan.workflow, "lock": plan.lock, "limits": plan.limits, "kinds": plan.kinds,
+        "steps": steps, "groups": groups, "clusters": clusters, "outputs": outputs,
+    }))
+}
+
+/// Everything but the doc and the place.
+fn of_step(plan: &Plan, step: &PlannedStep) -> Value {
+    let needs: Map<String, Value> = step.needs.iter().map(|need| (need.step.to_string(), json!(need.rule))).collect();
+    let group = step.group.as_ref().map(|member| json!([plan.groups[member.group].id, member.key]));
+    let mut clusters: Vec<&str> = step.clusters.iter().map(|cluster| cluster.0.as_str()).collect();
+    clusters.sort_unstable();
+    json!({
+        "kind": step.kind, "on": step.on, "clusters": clusters, "inputs": of_input(&step.inputs), "needs": needs,
+        "when": step.when.as_ref().map(of_late), "effect": step.effect, "retry": step.retry, "time-limit": step.time_limit,
+        "wait-for": step.wait_for_ms, "group": group, "owner": step.owner,
+    })
+}
+
+/// Each form under a name of its own, so that no literal can be taken for an expression.
+fn of_input(input: &Input) -> Value {
+    match input {
+        Input::Known(value) => json!({ "known": value }),
+        Input::Late(late) => json!({ "late": of_late(late) }),
+        Input::Text(parts) => {
+            let parts = parts.iter().map(|part| match part {
+                TextPart::Literal(text) => Value::String(text.clone()),
+                TextPart::Late(late) => of_late(late),
+            });
+            json!({ "text": parts.collect::<Vec<Value>>() })
+        }
+        Input::List(items) => json!({ "list": items.iter().map(of_input).collect::<Vec<Value>>() }),
+        Input::Map(fields) => json!({ "map": fields.iter().map(|(name, field)| (name.clone(), of_input(field))).collect::<Map<String, Value>>() }),
+        Input::Secret(secret) => json!({ "secret": secret }),
+        Input::Repeat(repeat) => {
+            json!({ "repeat": { "name": repeat.name, "list": of_late(&repeat.list), "items": repeat.items.iter().map(of_input).collect::<Vec<Value>>() } })
+        }
+    }
+}
+
+fn of_late(late: &Late) -> Value {
+    let names: Map<String, Value> = late
+        .names
+        .iter()
+        .map(|(name, bound)| {
+            let bound = match bound {
+                Bound::Value(value) => json!({ "value": value }),
+                Bound::Step(step) => json!({ "step": step }),
+                Bound::Instances(instances) => json!({ "instances": instances }),
+                Bound::Run => json!("run"),
+                Bound::Element => json!("element"),
+            };
+            (name.clone(), bound)
+        })
+        .collect();
+    json!({ "text": late.text.trim(), "names": names })
+}

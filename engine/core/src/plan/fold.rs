@@ -1,0 +1,358 @@
+//! Values with expressions in them become [`Input`]s: what depends on inputs only is computed now, the rest keeps its expression
+//! with the meaning of each of its names at this place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use steps_sdk::value::ClusterName;
+
+use super::evaluate::{as_text, kind_of};
+use super::inputs::unknown_cluster;
+use super::open::{Instance, path};
+use super::types::{Bound, Input, Late, NeedRule, Repeat, TextPart};
+use crate::diagnostic::{Place, Problem};
+use crate::expr::{Expr, Guard, Part, PathRef, Segment, Values};
+use crate::id::StepId;
+use crate::workflow::names::{KeyOf, Root};
+use crate::workflow::{Code, Content, Formula, Workflow, Written, fit};
+
+/// What is known before the run, for all steps.
+pub(super) struct Known<'w> {
+    pub workflow: &'w Workflow,
+    /// `inputs`, `clusters`, and each secret by its place.
+    pub roots: BTreeMap<String, Value>,
+    /// By the group's index.
+    pub instances: Vec<Vec<Instance>>,
+}
+
+/// Folds the values of one step in one instance, and notes what it waits for and which clusters it touches.
+pub(super) struct Folder<'k, 'p> {
+    known: &'k Known<'k>,
+    problems: &'p mut Vec<Problem>,
+    /// The group of the step and the instance.
+    around: Option<(usize, &'k Instance)>,
+    /// Variables of repetitions, innermost last; `None`: its list comes late.
+    variables: Vec<(String, Option<Value>)>,
+    pub needs: BTreeMap<StepId, NeedRule>,
+    pub clusters: Vec<ClusterName>,
+}
+
+impl<'k, 'p> Folder<'k, 'p> {
+    pub fn new(known: &'k Known<'k>, around: Option<(usize, &'k Instance)>, problems: &'p mut Vec<Problem>) -> Folder<'k, 'p> {
+        Folder { known, problems, around, variables: Vec::new(), needs: BTreeMap::new(), clusters: Vec::new() }
+    }
+
+    pub fn written(&mut self, written: &Written) -> Input {
+        match &written.content {
+            Content::Literal(value) => Input::Known(value.clone()),
+            Content::Cluster(name) => {
+                self.touch(name);
+                Input::Known(Value::String(name.clone()))
+            }
+            Content::Secret(name) => match self.known.workflow.secrets.iter().find(|secret| secret.name.value == *name) {
+                Some(declared) => Input::Secret(declared.secret.clone()),
+                None => unreachable!("a workflow without errors names only declared secrets"),
+            },
+            Content::Step(name) => {
+                let id = self.sibling_or_outer(name);
+                self.wait(id.clone(), NeedRule::Success);
+                Input::Known(Value::String(id.as_str().to_owned()))
+            }
+            Content::Formula(formula) => self.formula(formula),
+            Content::List(items) => {
+                let mut list = Vec::with_capacity(items.len());
+                items.iter().for_each(|item| self.item(item, &mut list));
+                joined_list(list)
+            }
+            Content::Map(fields) => joined_map(fields.iter().map(|(name, field)| (name.clone(), self.written(field))).collect()),
+            Content::Repeat(_) => unreachable!("a repetition stands only among the items of a list"),
+        }
+    }
+
+    /// A repetition over a known list is unrolled; the same item then stands once for each element.
+    fn item(&mut self, written: &Written, list: &mut Vec<Input>) {
+        let Content::Repeat(repeat) = &written.content else {
+            list.push(self.written(written));
+            return;
+        };
+        match self.formula(&repeat.list) {
+            Input::Known(Value::Array(elements)) => {
+                for element in elements {
+                    self.variables.push((repeat.name.clone(), Some(element)));
+                    repeat.items.iter().for_each(|item| self.item(item, list));
+                    self.variables.pop();
+                }
+            }
+            Input::Late(late) => {
+                self.variables.push((repeat.name.clone(), None));
+                let mut items = Vec::new();
+                repeat.items.iter().for_each(|item| self.item(item, &mut items));
+                self.variables.pop();
+                list.push(Input::Repeat(Repeat { name: repeat.name.clone(), list: late, items }));
+            }
+            Input::Known(other) => {
+                // A failed computation was reported and left null behind.
+                if !other.is_null() {
+                    self.problems.push(Problem::error("P006", repeat.list.at, format!("`in` is a list, and this gives {}", kind_of(&other))));
+                }
+            }
+            Input::Text(_) | Input::List(_) | Input::Map(_) | Input::Secret(_) | Input::Repeat(_) => unreachable!("a bare expression is known or late"),
+        }
+    }
+
+    /// A formula; a value that can be computed now is held to what its place takes.
+    pub fn formula(&mut self, formula: &Formula) -> Input {
+        let (folded, at) = match &formula.code {
+            Code::Bare(expr) => (self.expr(expr, formula, 0), formula.at),
+            Code::Template(template) => match template.parts() {
+                [Part::Expr { expr, range }] => (self.expr(expr, formula, range.start), formula.inside(range.clone())),
+                parts => (self.text(parts, formula), formula.at),
+            },
+        };
+        if let Input::Known(value) = &folded {
+            let is_failed = value.is_null() && !formula.wants.schema.nullable;
+            let misfits = if is_failed { Vec::new() } else { fit::misfits(value, &formula.wants.schema, &formula.wants.what) };
+            for misfit in misfits {
+                let problem = Problem::error("P006", at, misfit.message).label("computed from the inputs");
+                self.problems.push(match misfit.help {
+                    Some(help) => problem.help(help),
+                    None => problem,
+                });
+            }
+            let mut clusters = Vec::new();
+            fit::clusters_in(value, &formula.wants.schema, &mut clusters);
+            for name in clusters {
+                if self.known.workflow.names.clusters.contains_key(name) {
+                    self.touch(name);
+                } else {
+                    self.problems.push(unknown_cluster(self.known.workflow, name, at, &format!("`{}`", formula.wants.what)));
+                }
+            }
+        }
+        folded
+    }
+
+    fn text(&mut self, parts: &[Part], formula: &Formula) -> Input {
+        let mut folded: Vec<TextPart> = Vec::new();
+        let mut literal = String::new();
+        for part in parts {
+            match part {
+                Part::Literal(text) => literal.push_str(text),
+                Part::Expr { expr, range } => match self.expr(expr, formula, range.start) {
+                    Input::Late(late) => {
+                        if !literal.is_empty() {
+                            folded.push(TextPart::Literal(std::mem::take(&mut literal)));
+                        }
+                        folded.push(TextPart::Late(late));
+                    }
+                    Input::Known(value) => match as_text(&value, formula.inside(range.clone())) {
+                        Ok(text) => literal.push_str(&text),
+                        Err(error) => {
+                            let problem = Problem::error("P007", error.at, error.message);
+                            self.problems.push(match error.help {
+                                Some(help) => problem.help(help),
+                                None => problem,
+                            });
+                        }
+                    },
+                    _ => unreachable!("an expression is known or late"),
+                },
+            }
+        }
+        if folded.is_empty() {
+            return Input::Known(Value::String(literal));
+        }
+        if !literal.is_empty() {
+            folded.push(TextPart::Literal(literal));
+        }
+        Input::Text(folded)
+    }
+
+    /// Known or late. `offset` is where the expression begins in the formula's text.
+    fn expr(&mut self, expr: &Expr, formula: &Formula, offset: usize) -> Input {
+        let place = |range: std::ops::Range<usize>| formula.inside(range.start + offset..range.end + offset);
+        let references = expr.references();
+        let mut names: BTreeMap<String, Bound> = BTreeMap::new();
+        for reference in &references {
+            let bound = self.bind(reference, &references, expr, place(reference.range.clone()));
+            merge(&mut names, &reference.root, bound);
+        }
+        if names.values().all(|bound| matches!(bound, Bound::Value(_))) {
+            let mut values = Values::new();
+            for (name, bound) in &names {
+                if let Bound::Value(value) = bound {
+                    values = values.with(name.as_str(), value);
+                }
+            }
+            return match expr.evaluate(&values) {
+                Ok(value) => Input::Known(value),
+                Err(error) => {
+                    let at = place(error.range.unwrap_or(0..expr.text().len()));
+                    self.problems.push(Problem::error("P007", at, format!("this cannot be computed: {}", error.message)));
+                    Input::Known(Value::Null)
+                }
+            };
+        }
+        Input::Late(Late::new(expr.text(), names, place(0..expr.text().len())))
+    }
+
+    /// An expression with its names, even when it could be computed: a condition that never holds keeps its words.
+    pub fn bound(&mut self, expr: &Expr, formula: &Formula) -> Late {
+        let references = expr.references();
+        let mut names = BTreeMap::new();
+        for reference in &references {
+            let bound = self.bind(reference, &references, expr, formula.inside(reference.range.clone()));
+            merge(&mut names, &reference.root, bound);
+        }
+        Late::new(expr.text(), names, formula.at)
+    }
+
+    fn bind(&mut self, reference: &PathRef, all: &[PathRef], expr: &Expr, at: Place) -> Bound {
+        let root = reference.root.as_str();
+        if let Some((_, value)) = self.variables.iter().rev().find(|(name, _)| name == root) {
+            return value.clone().map_or(Bound::Element, Bound::Value);
+        }
+        let workflow = self.known.workflow;
+        let group = self.around.map(|(group, instance)| (&workflow.groups[group], instance));
+        if let Some((_, instance)) = group.filter(|(group, _)| group.variable.value == root) {
+            return Bound::Value(instance.element.clone());
+        }
+        if root == "run" {
+            return Bound::Run;
+        }
+        if let Some(value) = self.known.roots.get(root) {
+            return Bound::Value(if root == "inputs" { only_used(value, all) } else { value.clone() });
+        }
+        let rule = match reference.guard {
+            Some(Guard::Succeeded | Guard::Failed | Guard::Skipped) => NeedRule::End,
+            Some(Guard::Exists) | None => NeedRule::Success,
+        };
+        match workflow.names.resolve(reference, group.map(|(group, _)| group.id.value.as_str()), |_| false) {
+            Root::Step(step) => {
+                let key = workflow.steps[step].group.and(group).map(|(_, instance)| instance.key.as_str());
+                let id = path(workflow, step, key);
+                self.wait(id.clone(), rule);
+                Bound::Step(id)
+            }
+            Root::Group { group, key, steps } => self.bind_group(&group, &key, &steps, rule, expr, at),
+            Root::Plain | Root::OwnGroup(_) | Root::Inside { .. } | Root::Unknown => unreachable!("a workflow without errors has no unknown names: {root}"),
+        }
+    }
+
+    fn bind_group(&mut self, group: &str, key: &KeyOf, steps: &[usize], rule: NeedRule, expr: &Expr, at: Place) -> Bound {
+        let workflow = self.known.workflow;
+        let index = workflow.groups.iter().position(|other| other.id.value == group).expect("names are those of the workflow's groups");
+        let chosen = match key {
+            KeyOf::All => None,
+            KeyOf::One(key) => Some(key.clone()),
+            KeyOf::Computed(range) => self.computed_key(&expr.text()[range.clone()]),
+        };
+        let known = self.known;
+        let instances: Vec<&Instance> = known.instances[index].iter().filter(|instance| chosen.as_ref().is_none_or(|key| *key == instance.key)).collect();
+        if let (Some(key), true) = (&chosen, instances.is_empty()) {
+            let keys: Vec<&str> = known.instances[index].iter().map(|instance| instance.key.as_str()).collect();
+            let problem = Problem::error("P008", at, format!("group `{group}` has no instance `{key}`"));
+            let there = if keys.is_empty() { "its list is empty".to_owned() } else { format!("there are {}", keys.join(", ")) };
+            self.problems.push(problem.help(there));
+        }
+        let mut bound = BTreeMap::new();
+        for instance in instances {
+            let ids: BTreeMap<String, StepId> = steps.iter().map(|step| (workflow.steps[*step].id.value.clone(), path(workflow, *step, Some(&instance.key)))).collect();
+            ids.values().for_each(|id| self.wait(id.clone(), rule));
+            bound.insert(instance.key.clone(), ids);
+        }
+        Bound::Instances(bound)
+    }
+
+    /// `export[shard.name]` inside of a group: a key that depends on nothing late picks one instance. Otherwise all are waited for.
+    fn computed_key(&self, text: &str) -> Option<String> {
+        let key = Expr::parse(text).ok()?;
+        let mut values = Values::new();
+        let references = key.references();
+        for reference in &references {
+            let root = reference.root.as_str();
+            let value = match self.variables.iter().rev().find(|(name, _)| name == root) {
+                Some((_, value)) => value.as_ref()?,
+                None => match self.around.filter(|(group, _)| self.known.workflow.groups[*group].variable.value == root) {
+                    Some((_, instance)) => &instance.element,
+                    None => self.known.roots.get(root)?,
+                },
+            };
+            values = values.with(root, value);
+        }
+        match key.evaluate(&values).ok()? {
+            Value::String(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    fn sibling_or_outer(&self, name: &str) -> StepId {
+        let workflow = self.known.workflow;
+        let siblings = self.around.map(|(group, _)| &workflow.names.groups[&workflow.groups[group].id.value].steps);
+        match siblings.and_then(|steps| steps.get(name)) {
+            Some(step) => path(workflow, *step, self.around.map(|(_, instance)| instance.key.as_str())),
+            None => path(workflow, workflow.names.steps[name], None),
+        }
+    }
+
+    /// Asking how a step ended lifts the rule that it must have succeeded, whatever else refers to it.
+    pub fn wait(&mut self, id: StepId, rule: NeedRule) {
+        let entry = self.needs.entry(id).or_insert(rule);
+        if rule == NeedRule::End {
+            *entry = NeedRule::End;
+        }
+    }
+
+    pub fn touch(&mut self, cluster: &str) {
+        if self.clusters.iter().all(|known| known.0 != cluster) {
+            self.clusters.push(ClusterName(cluster.to_owned()));
+        }
+    }
+}
+
+/// Of a large object of inputs only the fields that the expression reads: a plan stores them with each late expression.
+fn only_used(inputs: &Value, references: &[PathRef]) -> Value {
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    for reference in references.iter().filter(|reference| reference.root == "inputs") {
+        match reference.segments.first() {
+            Some(Segment::Field(name)) => drop(used.insert(name)),
+            _ => return inputs.clone(),
+        }
+    }
+    let fields: Map<String, Value> = inputs.as_object().into_iter().flatten().filter(|(name, _)| used.contains(name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect();
+    Value::Object(fields)
+}
+
+/// Two paths of one root: of a group, the instances and steps of both.
+fn merge(names: &mut BTreeMap<String, Bound>, root: &str, bound: Bound) {
+    match (names.get_mut(root), bound) {
+        (Some(Bound::Instances(first)), Bound::Instances(second)) => {
+            for (key, steps) in second {
+                first.entry(key).or_default().extend(steps);
+            }
+        }
+        (Some(_), _) => {}
+        (None, bound) => drop(names.insert(root.to_owned(), bound)),
+    }
+}
+
+fn joined_list(items: Vec<Input>) -> Input {
+    if items.iter().all(|item| matches!(item, Input::Known(_))) {
+        return Input::Known(Value::Array(items.into_iter().filter_map(known).collect()));
+    }
+    Input::List(items)
+}
+
+fn joined_map(fields: Vec<(String, Input)>) -> Input {
+    if fields.iter().all(|(_, field)| matches!(field, Input::Known(_))) {
+        return Input::Known(Value::Object(fields.into_iter().filter_map(|(name, field)| Some((name, known(field)?))).collect()));
+    }
+    Input::Map(fields)
+}
+
+fn known(input: Input) -> Option<Value> {
+    match input {
+        Input::Known(value) => Some(value),
+        Input::Late(_) | Input::Text(_) | Input::List(_) | Input::Map(_) | Input::Secret(_) | Input::Repeat(_) => None,
+    }
+}

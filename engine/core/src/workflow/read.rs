@@ -1,0 +1,101 @@
+//! From a tree to a workflow: the readers in their order.
+
+use steps_sdk::Value;
+use steps_sdk::schema::Schema;
+
+use super::check::Checker;
+use super::decode::Decoder;
+use super::header::{self, Header};
+use super::names::{Collected, Names};
+use super::specs::{Files, Specs};
+use super::types::Workflow;
+use super::{input, link, outside, step};
+use crate::diagnostic::{Problem, Spanned};
+use crate::syntax::{Document, Node};
+
+/// What [`read`] found.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Only when there is no error.
+    pub workflow: Option<Workflow>,
+    pub problems: Vec<Problem>,
+    /// Paths of YAML files that were not among the given ones: read them and come back.
+    pub wanted: Vec<Spanned<String>>,
+}
+
+/// The kinds that a file names, so that only these have to be described.
+pub fn kinds_used(document: &Document) -> Vec<String> {
+    let steps = document.nodes.iter().flat_map(|node| std::iter::once(node).chain(node.children()));
+    steps.filter(|node| node.name.value == "step").filter_map(|node| node.prop("uses")?.value.as_str().map(str::to_owned)).collect()
+}
+
+/// Reads and checks a workflow.
+pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
+    let mut problems = Vec::new();
+    let mut wanted = Vec::new();
+    header::check_top_level(document, &mut problems);
+    let header = header::read(document, &mut problems);
+    let Collected { names, steps, groups } = Names::collect(document, &mut problems);
+    let mut decoder =
+        Decoder { names: &names, files, problems: &mut problems, wanted_files: &mut wanted, group: None, subject: "workflow".to_owned() };
+    let mut types = input::Types::of(document);
+    types.read_all(&mut decoder);
+    let inputs = input::read_all(document, &mut types, &mut decoder);
+    let secrets = outside::secrets(document, decoder.problems);
+    let clusters = outside::clusters(document, &mut decoder);
+    let lock = header.lock.and_then(|node| header::lock(node, &mut decoder));
+    let group_ids: Vec<String> = groups.iter().map(|head| head.id.value.clone()).collect();
+    let read_groups: Vec<_> = groups.iter().map(|head| step::read_group(head, &mut decoder)).collect();
+    let mut read_steps = Vec::with_capacity(steps.len());
+    for head in &steps {
+        let group = head.group.map(|group| group_ids[group].as_str());
+        let mut decoder = Decoder { group, subject: String::new(), problems: decoder.problems, wanted_files: decoder.wanted_files, names: &names, files };
+        read_steps.push(step::read(head, specs, &mut decoder));
+    }
+    let outputs = outside::outputs(document, &mut decoder);
+    let Header { name, version, doc, parallel, per_cluster, timeout_ms, retry, .. } = header;
+    // A group without its list was reported; without it the steps inside have no place in the rest of the checks.
+    let is_complete = read_groups.iter().all(Option::is_some);
+    let groups = read_groups.into_iter().flatten().collect();
+    if !is_complete {
+        return Reading { workflow: None, problems: in_order(problems), wanted };
+    }
+    let workflow =
+        Workflow { name, version, doc, lock, parallel, per_cluster, timeout_ms, retry, inputs, secrets, clusters, groups, steps: read_steps, outputs, names };
+    let workflow = checked(workflow, &mut problems);
+    let is_sound = !problems.iter().any(Problem::is_error) && wanted.is_empty() && document.is_whole;
+    Reading { workflow: is_sound.then_some(workflow), problems: in_order(problems), wanted }
+}
+
+/// One value of a file of inputs: written as a default is.
+pub(crate) fn read_value(node: &Node, schema: &Schema, names: &Names) -> Result<Value, Vec<Problem>> {
+    let (mut problems, mut wanted) = (Vec::new(), Vec::new());
+    let mut decoder = Decoder { names, files: &Files::default(), problems: &mut problems, wanted_files: &mut wanted, group: None, subject: node.name.value.clone() };
+    let written = decoder.node(node, schema, &node.name.value);
+    match written.as_literal() {
+        Some(value) if problems.is_empty() => Ok(value),
+        Some(_) => Err(problems),
+        None => {
+            problems.push(super::fields::computed(written.at, "the value of an input"));
+            Err(problems)
+        }
+    }
+}
+
+fn checked(mut workflow: Workflow, problems: &mut Vec<Problem>) -> Workflow {
+    let order = link::link(&workflow, problems);
+    let mut checker = Checker::new(&workflow, problems);
+    checker.check_early();
+    let bodies: Vec<_> = order.iter().map(|index| (*index, checker.check_step(*index))).collect();
+    checker.check_outputs();
+    for (index, body) in bodies {
+        workflow.steps[index].body = body;
+    }
+    workflow
+}
+
+/// As they stand in the file.
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| problem.at);
+    problems
+}
