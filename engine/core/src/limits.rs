@@ -2,6 +2,9 @@
 
 /// A workflow file; a rollout of fifty steps has about 20 KiB.
 pub const SOURCE_BYTES_MAX: usize = 1 << 20;
+/// YAML files that one path of a workflow stands for, in number and together.
+pub const MANIFEST_FILES_MAX: usize = 1_000;
+pub const MANIFEST_BYTES_MAX: usize = 16 << 20;
 /// Nested blocks. The KDL parser recurses: 350 levels overflow a 2 MiB stack (measured with kdl 6.7.1).
 pub const NESTING_MAX: usize = 64;
 /// Nested `/-`: the parser's time doubles with each level.
