@@ -54,7 +54,8 @@ pub enum Request {
     /// Why it waits now. Sent when the reason changes.
     Waiting { reason: String },
     Log { level: LogLevel, message: String },
-    /// The action is done; from here the step only waits, on a clock of its own.
+    /// The action is done; from here the step only waits, on a clock of its own: what the file says in `wait for=`, else this
+    /// limit. The engine answers by moving the deadline.
     BeginWait { limit: Duration },
     MemoPut { key: String, value: Value, done: oneshot::Sender<Result<(), StepError>> },
     HoldTake { name: String, data: Value, done: oneshot::Sender<Result<(), StepError>> },
@@ -112,9 +113,14 @@ impl CallClock {
         self.deadline.borrow().saturating_duration_since(Instant::now())
     }
 
-    /// Declares the action done: from now on the call may take `limit`, whatever the action took.
-    pub fn begin_wait(&self, limit: Duration) {
-        self.requests.tell(Request::BeginWait { limit });
+    /// Declares the action done: from now on the call may take what the file says in `wait for=`, or else `default`, whatever the
+    /// action took. Returns when [`CallClock::remaining`] speaks of the wait.
+    pub async fn begin_wait(&self, default: Duration) {
+        let mut moved = self.deadline.clone();
+        moved.mark_unchanged();
+        self.requests.tell(Request::BeginWait { limit: default });
+        // An engine that is gone moves no deadline, and has no use for the answer either.
+        let _ = moved.changed().await;
     }
 
     /// Sleeps for at most `duration`; ends early with an error when the step is cancelled.

@@ -95,7 +95,7 @@ impl<'a> Applier<'a> {
         let reference = &one.reference;
         if brings_kind_of(wanted, reference) {
             // Established comes a moment before the kind is in discovery.
-            Wait::new(cluster, reference, cluster.cx.clock.remaining()).until_served().await?;
+            Wait::new(cluster, reference).until_served().await?;
         }
         let served = cluster.must_be_served(reference).await?;
         let live = self.send(one, &served, Run::Real).await.map_err(|failure| {
@@ -139,9 +139,8 @@ impl<'a> Applier<'a> {
 
     /// Objects of a new kind, of this step or of a later one, are accepted once its definition is established.
     async fn established(&self, wanted: &[Wanted]) -> Result<(), StepError> {
-        let limit = self.cluster.cx.clock.remaining();
         for one in wanted.iter().filter(|one| one.turn() == Turn::Definitions) {
-            Wait::new(self.cluster, &one.reference, limit).until(&Goal::Ready).await?;
+            Wait::new(self.cluster, &one.reference).until(&Goal::Ready).await?;
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl Applier<'_> {
                 ));
             }
         }
-        Wait::new(cluster, reference, cluster.time_left()).until(&Goal::Absent).await?;
+        Wait::new(cluster, reference).until(&Goal::Absent).await?;
         Ok(Fate::Deleted)
     }
 

@@ -51,8 +51,7 @@ pub(crate) enum Goal {
 pub(crate) struct Wait<'a> {
     cluster: &'a Cluster<'a>,
     reference: &'a ObjectRef,
-    limit: Duration,
-    ends: Instant,
+    began: Instant,
     /// Why it is not there yet, as it was told last.
     reason: Option<String>,
     pause: Duration,
@@ -68,19 +67,18 @@ enum Round {
 }
 
 impl<'a> Wait<'a> {
-    pub(crate) fn new(cluster: &'a Cluster<'a>, reference: &'a ObjectRef, limit: Duration) -> Self {
-        let ends = Instant::now() + limit.saturating_sub(LAST_WORDS);
-        Wait { cluster, reference, limit, ends, reason: None, pause: PAUSE_FIRST }
+    pub(crate) fn new(cluster: &'a Cluster<'a>, reference: &'a ObjectRef) -> Self {
+        Wait { cluster, reference, began: Instant::now(), reason: None, pause: PAUSE_FIRST }
     }
 
     /// Waits for the goal; answers the object as it was then seen, `None` if it is not there.
     pub(crate) async fn until(mut self, goal: &Goal) -> Result<Option<Value>, StepError> {
-        let ends = self.ends;
+        let cluster = self.cluster;
         let reached = tokio::select! {
             biased;
             () = self.cluster.cx.cancel.cancelled() => Some(Err(StepError::transient("E130", format!("stopped while waiting for {}", self.reference)))),
             reached = self.rounds(goal) => Some(reached),
-            () = tokio::time::sleep_until(ends) => None,
+            () = out_of_time(cluster) => None,
         };
         reached.unwrap_or_else(|| Err(self.expired(&in_words(goal))))
     }
@@ -92,7 +90,7 @@ impl<'a> Wait<'a> {
                 "cluster {} does not serve the kind {} of {} yet",
                 self.cluster.name, self.reference.kind, self.reference.api_version
             ));
-            if Instant::now() + self.pause > self.ends {
+            if self.pause > self.cluster.time_left() {
                 return Err(self.expired("be of a kind that is served"));
             }
             self.rest().await?;
@@ -226,7 +224,8 @@ impl<'a> Wait<'a> {
     }
 
     fn expired(&self, goal: &str) -> StepError {
-        let limit = Span(Duration::from_secs(self.limit.as_secs_f64().round() as u64));
+        let waited = (self.began.elapsed() + LAST_WORDS).as_secs_f64().round() as u64;
+        let limit = Span(Duration::from_secs(waited));
         let error = StepError::permanent(
             "K204",
             format!("{} on cluster `{}` did not {goal} within {limit}", self.reference, self.cluster.name),
@@ -236,6 +235,13 @@ impl<'a> Wait<'a> {
             Some(reason) => error.cause(format!("last seen: {reason}")),
             None => error.cause("the cluster gave no answer in that time"),
         }
+    }
+}
+
+/// Ends when the call's time is up, but for its last words. The deadline may move while this waits.
+async fn out_of_time(cluster: &Cluster<'_>) {
+    while !cluster.time_left().is_zero() {
+        tokio::time::sleep(cluster.time_left()).await;
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use steps_sdk::context::StepContext;
 use steps_sdk::native::{Done, Step};
 use steps_sdk::spec::{About, OnCluster};
-use steps_sdk::value::{Manifests, Predicate, Span};
+use steps_sdk::value::{Manifests, Predicate};
 use steps_sdk::{Outcome, Preview, StepError, UndoDefault, Value, Verdict};
 
 use super::set::SetField;
@@ -28,6 +28,7 @@ use crate::cluster::wanted::{Wanted, wanted};
 /// Applies objects.
 pub struct Apply;
 
+/// For how long it waits when the file does not say `wait for=`.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Deserialize, JsonSchema)]
@@ -75,9 +76,6 @@ pub struct WaitInput {
     /// Every object is ready, as its kind defines it.
     #[serde(default)]
     ready: bool,
-    /// For how long; five minutes if left out.
-    #[serde(default)]
-    r#for: Option<Span>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -161,9 +159,7 @@ fn read(inputs: Inputs) -> Result<(Vec<Wanted>, Option<WaitInput>), StepError> {
 
 /// From here on the step has the clock of its `wait`.
 async fn wait_for(cluster: &Cluster<'_>, applied: &mut [Applied], wait: &WaitInput) -> Result<(), StepError> {
-    let limit = wait.r#for.map_or(WAIT_DEFAULT, |Span(limit)| limit);
-    cluster.cx.clock.begin_wait(limit);
-    let ends = tokio::time::Instant::now() + limit;
+    cluster.cx.clock.begin_wait(WAIT_DEFAULT).await;
     for place in 0..applied.len() {
         let mut goals = Vec::new();
         if place == 0 {
@@ -177,8 +173,7 @@ async fn wait_for(cluster: &Cluster<'_>, applied: &mut [Applied], wait: &WaitInp
             goals.push(Goal::Ready);
         }
         for goal in goals {
-            let left = ends.saturating_duration_since(tokio::time::Instant::now());
-            let seen = Wait::new(cluster, &applied[place].reference, left).until(&goal).await?;
+            let seen = Wait::new(cluster, &applied[place].reference).until(&goal).await?;
             applied[place].live = seen.unwrap_or_default();
         }
     }
@@ -514,7 +509,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_waits_for_the_address_and_gives_it_out() {
         let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "lb", "namespace": "web" }, "spec": { "type": "LoadBalancer" } });
-        let world = world(json!({ "object": [namespace(), service], "wait": { "load-balancer": true, "for": "2m" } }));
+        let world = world(json!({ "object": [namespace(), service], "wait": { "load-balancer": true } }));
         let balancer = async {
             crate::testing::eventually("the step waits", || !world.rig.waits().is_empty()).await;
             world.outside.controller("Service", "lb", |service| {

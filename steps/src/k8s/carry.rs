@@ -95,7 +95,7 @@ impl Step for Carry {
         let source = inputs.source()?;
         let from = Cluster::named(cx, &inputs.from.cluster)?;
         let to = Cluster::named(cx, &inputs.to.cluster)?;
-        let object = Wait::new(&from, &source, cx.clock.remaining()).until(&Goal::Keys(inputs.keys.clone())).await?;
+        let object = Wait::new(&from, &source).until(&Goal::Keys(inputs.keys.clone())).await?;
         let carried = inputs.carried(object.unwrap_or_default())?;
         let applied = Applier::new(&to, inputs.take_ownership).apply(&carried).await?;
         let summary = format!("{} on {}", summary(&applied), to.name);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use steps_sdk::context::StepContext;
 use steps_sdk::native::{Done, Step};
 use steps_sdk::spec::{About, OnCluster, TimeLimit};
-use steps_sdk::value::{Predicate, Span};
+use steps_sdk::value::Predicate;
 use steps_sdk::{Effect, EffectOf, Preview, StepError, Value, Verdict};
 
 use crate::cluster::Cluster;
@@ -56,9 +56,6 @@ pub struct WaitInput {
     /// Wait until it is ready, as its kind defines it.
     #[serde(default)]
     ready: bool,
-    /// For how long; ten minutes if left out.
-    #[serde(default)]
-    r#for: Option<Span>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -97,13 +94,10 @@ impl Step for WaitFor {
 
     async fn run(&self, cx: &StepContext, inputs: Inputs) -> Result<Done<Outputs>, StepError> {
         let cluster = Cluster::of_step(cx)?;
-        let limit = inputs.wait.as_ref().and_then(|wait| wait.r#for).map_or(cx.clock.remaining(), |Span(limit)| limit);
         let (reference, goals) = read(&cluster, inputs)?;
-        let ends = tokio::time::Instant::now() + limit;
         let mut seen = None;
         for goal in &goals {
-            let left = ends.saturating_duration_since(tokio::time::Instant::now());
-            seen = Wait::new(&cluster, &reference, left).until(goal).await?;
+            seen = Wait::new(&cluster, &reference).until(goal).await?;
         }
         let summary = format!("{reference}: {}", if seen.is_some() { "as wanted" } else { "gone" });
         let uid =
