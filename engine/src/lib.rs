@@ -1,7 +1,7 @@
 //! Being written.
 
-pub mod report;
-
-pub mod disk;
+mod disk;
 
 pub mod journal;
+pub mod load;
+pub mod report;

@@ -1,5 +1,9 @@
 //! How a lab ends, and what it takes to end: each test has a small lab of its own.
 
+#![allow(clippy::unwrap_used, reason = "everything in this file is a test or serves one")]
+
+mod objects;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -9,6 +13,10 @@ use std::time::{Duration, Instant};
 
 use engine_tests::lab::process::Process;
 use engine_tests::lab::{Lab, LabError};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use objects::{client, create, eventually, netexec};
+use serde_json::json;
 
 const CLUSTERS: [&str; 1] = ["solo"];
 
@@ -42,6 +50,30 @@ fn a_lab_that_was_dropped_leaves_no_process() {
     assert!(Lab::open(dir.path()).unwrap().processes().is_empty());
 }
 
+#[tokio::test]
+async fn the_processes_of_pods_end_with_the_lab() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(lab) = lab(dir.path()) else { return };
+    let pods = Api::<Pod>::default_namespaced(client(&lab, CLUSTERS[0]).await);
+    // A word in its arguments that no other process of this machine has.
+    let word = format!("--http-override={}", dir.path().display());
+    create(pods, json!({ "metadata": { "name": "web" }, "spec": { "containers": [netexec(&[&word])] } })).await;
+    eventually("the pod's process runs", || async {
+        has_process_with(&word).then_some(()).ok_or_else(|| "no process".to_owned())
+    })
+    .await;
+    drop(lab);
+    assert!(!has_process_with(&word));
+}
+
+/// Whether a process has a word among its arguments.
+fn has_process_with(word: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    processes
+        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+        .any(|line| line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes()))
+}
+
 #[test]
 fn an_api_server_goes_and_comes_back_as_itself() {
     let dir = tempfile::tempdir().unwrap();
@@ -73,7 +105,8 @@ fn a_lab_ends_with_the_process_that_guards_it() {
     let Some(lab) = lab(&dir) else { return };
     let processes = lab.processes();
     lab.leave_up();
-    let mut guard = Command::new(env!("CARGO_BIN_EXE_lab")).arg("guard").arg(&dir).stdin(Stdio::piped()).spawn().unwrap();
+    let mut guard =
+        Command::new(env!("CARGO_BIN_EXE_lab")).arg("guard").arg(&dir).stdin(Stdio::piped()).spawn().unwrap();
     assert!(processes.iter().all(Process::is_running), "it outlives its owner");
 
     drop(guard.stdin.take());

@@ -201,3 +201,193 @@ fn finish<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T, Unusable>>) -> 
 fn remove(path: &Path) -> std::io::Result<()> {
     if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testing::{assert_records, event, events, lock, new_run, time};
+    use crate::journal::{FileJournal, Journal as _, Recovery, RunDir};
+
+    fn open(run: &RunDir) -> (FileJournal, Recovery<Vec<u8>>) {
+        FileJournal::open(run, &lock(run), |state| Ok(state.to_vec())).unwrap()
+    }
+
+    /// Ten records, and the state `eight` after the eighth.
+    fn with_checkpoint() -> (tempfile::TempDir, RunDir) {
+        let (dir, run) = new_run();
+        let mut journal = FileJournal::create(&run, &lock(&run)).unwrap();
+        journal.append(&events(1, 8), time(8)).wait().unwrap();
+        journal.checkpoint(b"eight".to_vec());
+        journal.append(&events(9, 10), time(10)).wait().unwrap();
+        (dir, run)
+    }
+
+    /// The whole journal was decoded, and what could not be used went where a person finds it.
+    fn assert_rebuilt(run: &RunDir, found: &Recovery<Vec<u8>>, says: &str) {
+        assert_eq!(found.checkpoint, None);
+        assert_eq!(found.events.len(), 10);
+        assert_records(1, &found.events);
+        assert_eq!(found.notes.len(), 1);
+        assert!(found.notes[0].contains("moved aside to `checkpoints.corrupt-1`"), "{:?}", found.notes);
+        assert!(found.notes[0].contains(says), "{:?}", found.notes);
+        assert!(run.path().join("checkpoints.corrupt-1").exists());
+    }
+
+    #[test]
+    fn events_are_decoded_only_after_the_checkpoint() {
+        let (_dir, run) = with_checkpoint();
+        let (mut journal, found) = open(&run);
+        assert_eq!(found.checkpoint.as_deref(), Some(&b"eight"[..]));
+        assert_eq!(found.events.len(), 2);
+        assert_records(9, &found.events);
+        assert_eq!(found.notes, Vec::<String>::new());
+
+        // A state of many pieces replaces one of a few, and the other way round.
+        for state in [vec![b'x'; 5 * PIECE_BYTES + 1], vec![b'y'; PIECE_BYTES], Vec::new()] {
+            journal.append(&[event(11)], time(11)).wait().unwrap();
+            journal.checkpoint(state.clone());
+            drop(journal);
+            let found;
+            (journal, found) = open(&run);
+            assert_eq!(found.checkpoint, Some(state));
+            assert_eq!(found.events, []);
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_straight_after_an_open_fits_although_the_epoch_has_risen() {
+        let (_dir, run) = with_checkpoint();
+        let (mut journal, _) = open(&run);
+        journal.checkpoint(b"ten".to_vec());
+        drop(journal);
+        let (_, found) = open(&run);
+        assert_eq!(found.checkpoint.as_deref(), Some(&b"ten"[..]));
+        assert_eq!(found.notes, Vec::<String>::new());
+    }
+
+    #[test]
+    fn deleting_the_checkpoints_loses_nothing() {
+        let (_dir, run) = with_checkpoint();
+        std::fs::remove_dir_all(run.checkpoints()).unwrap();
+        let (_, found) = open(&run);
+        assert_records(1, &found.events);
+        assert_eq!((found.events.len(), found.checkpoint, found.notes), (10, None, vec![]));
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_read_is_moved_aside_and_made_again() {
+        type Harm = fn(&Path);
+        let cases: [(&str, Harm); 4] = [
+            ("not a directory", |path| {
+                std::fs::remove_dir_all(path).unwrap();
+                std::fs::write(path, "a file").unwrap();
+            }),
+            ("its configuration is garbage", |path| std::fs::write(path.join("conf"), [0xFF; 100]).unwrap()),
+            ("its log is garbage", |path| {
+                let len = path.join("db").metadata().unwrap().len() as usize;
+                std::fs::write(path.join("db"), vec![0xA5; len]).unwrap();
+            }),
+            ("its log is a directory", |path| {
+                std::fs::remove_file(path.join("db")).unwrap();
+                std::fs::create_dir(path.join("db")).unwrap();
+            }),
+        ];
+        for (name, harm) in cases {
+            let (_dir, run) = with_checkpoint();
+            harm(&run.checkpoints());
+            let (mut journal, found) = open(&run);
+            assert_records(1, &found.events);
+            assert_eq!((found.events.len(), found.checkpoint), (10, None), "{name}");
+            // sled takes some damage for an empty store, which is as good.
+            let aside = run.path().join("checkpoints.corrupt-1").exists();
+            assert_eq!(aside, !found.notes.is_empty(), "{name}: {:?}", found.notes);
+
+            journal.checkpoint(b"again".to_vec());
+            drop(journal);
+            assert_eq!(open(&run).1.checkpoint.as_deref(), Some(&b"again"[..]), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_its_digest_is_not_used() {
+        let (_dir, run) = with_checkpoint();
+        let db = sled::open(run.checkpoints()).unwrap();
+        db.insert(key(0), b"Eight").unwrap();
+        drop(db);
+        assert_rebuilt(&run, &open(&run).1, "the digest of the state does not fit");
+    }
+
+    #[test]
+    fn a_checkpoint_ahead_of_the_journal_is_not_used() {
+        let (_dir, run) = with_checkpoint();
+        let whole = std::fs::read(run.journal()).unwrap();
+        let (mut journal, _) = open(&run);
+        journal.append(&events(11, 12), time(12)).wait().unwrap();
+        journal.checkpoint(b"twelve".to_vec());
+        drop(journal);
+        std::fs::write(run.journal(), whole).unwrap();
+        assert_rebuilt(&run, &open(&run).1, "they follow record 12, but the journal ends at 10");
+    }
+
+    #[test]
+    fn the_checkpoint_of_another_journal_is_not_used() {
+        let (_dir, run) = with_checkpoint();
+        let (_other_dir, other) = new_run();
+        let mut journal = FileJournal::create(&other, &lock(&other)).unwrap();
+        journal.append(&events(2, 11), time(1)).wait().unwrap();
+        journal.checkpoint(b"other".to_vec());
+        drop(journal);
+        std::fs::remove_dir_all(run.checkpoints()).unwrap();
+        std::fs::rename(other.checkpoints(), run.checkpoints()).unwrap();
+        assert_rebuilt(&run, &open(&run).1, "they do not belong to this journal");
+    }
+
+    #[test]
+    fn a_state_that_the_program_cannot_decode_is_not_used() {
+        let (_dir, run) = with_checkpoint();
+        let refuse = |_: &[u8]| Err("a field of a later version".to_owned());
+        let (_, found) = FileJournal::open(&run, &lock(&run), refuse).unwrap();
+        assert_rebuilt(&run, &found, "the folded state cannot be read: a field of a later version");
+    }
+
+    #[test]
+    fn a_loop_of_damage_does_not_fill_the_disk() {
+        let (_dir, run) = with_checkpoint();
+        for _ in 0..KEPT_ASIDE_MAX + 3 {
+            let refuse = |_: &[u8]| Err::<(), _>("no".to_owned());
+            let (mut journal, _) = FileJournal::open(&run, &lock(&run), refuse).unwrap();
+            journal.checkpoint(b"again".to_vec());
+        }
+        let names =
+            std::fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name.starts_with("checkpoints.corrupt-")).count(), KEPT_ASIDE_MAX);
+    }
+
+    #[test]
+    fn a_panic_of_sled_is_an_error_in_words() {
+        let said = contain::<()>(|| panic!("a page is {}", "missing")).unwrap_err();
+        assert_eq!(said, "sled panicked: a page is missing");
+    }
+
+    /// Whatever the size of the state, checkpoints write less than the journal does.
+    #[test]
+    fn checkpoints_cost_less_than_the_journal() {
+        let (_dir, run) = new_run();
+        let mut journal = FileJournal::create(&run, &lock(&run)).unwrap();
+        let (mut written, mut n, mut stored) = (0, 0, 0);
+        while n < 20_000 {
+            let last = n + 100;
+            journal.append(&events(n + 1, last), time(n)).wait().unwrap();
+            n = last;
+            if journal.checkpoint_due() {
+                let state = vec![0; n as usize * 100];
+                written += state.len() as u64;
+                stored += 1;
+                journal.checkpoint(state);
+            }
+        }
+        drop(journal);
+        assert!(stored > 3);
+        assert!(written < run.journal().metadata().unwrap().len());
+    }
+}

@@ -12,7 +12,7 @@ use super::lock::Holder;
 /// A failure of the journal. It can be cloned, because one failed write answers everyone who waited for it.
 #[derive(Debug, Clone, Error, Diagnostic)]
 pub enum JournalError {
-    #[error("the journal {path} could not be {verb}")]
+    #[error("{path} could not be {verb}")]
     #[diagnostic(
         code(J601),
         help(
@@ -20,6 +20,7 @@ pub enum JournalError {
         )
     )]
     Io {
+        /// The journal, or another file of the run.
         path: PathBuf,
         /// `written`, `made durable`, …
         verb: &'static str,

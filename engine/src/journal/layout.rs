@@ -152,3 +152,56 @@ impl RunDir {
         self.path.join("logs").join(logs::file_name(step))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::journal::testing::new_run;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn every_directory_is_private() {
+        let (dir, run) = new_run();
+        for path in
+            ["locks", "keys", "pins", "runs", "runs/zheng-7f3a", "runs/zheng-7f3a/logs", "runs/zheng-7f3a/values"]
+        {
+            assert_eq!(mode(&dir.path().join(path)), 0o700, "{path}");
+        }
+        assert_eq!(run.path(), dir.path().join("runs/zheng-7f3a"));
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let error = StateDir::open(&path).unwrap_err();
+        assert_eq!(error.to_string(), format!("the state directory {} can be written by others", path.display()));
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0, "nothing was made in it");
+    }
+
+    #[test]
+    fn a_file_where_the_state_should_be_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        std::fs::write(&path, "").unwrap();
+        assert!(matches!(StateDir::open(&path), Err(StateError::Io { verb: "made", .. })));
+    }
+
+    #[test]
+    fn runs_are_listed_by_id_and_a_state_that_is_not_there_has_none() {
+        let (dir, run) = new_run();
+        let state = StateDir::at(dir.path());
+        state.run(&"another".parse().unwrap()).create().unwrap();
+        std::fs::create_dir(dir.path().join("runs/Not A Run")).unwrap();
+        let ids: Vec<_> = state.runs().unwrap().iter().map(|run| run.id().to_string()).collect();
+        assert_eq!(ids, ["another", run.id().as_str()]);
+        assert_eq!(StateDir::at(dir.path().join("nowhere")).runs().unwrap(), []);
+    }
+}

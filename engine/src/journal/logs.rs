@@ -69,3 +69,39 @@ pub(super) fn file_name(step: &StepId) -> String {
     }
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testing::new_run;
+
+    #[test]
+    fn names_are_readable_safe_and_different() {
+        let name = |path: &str| file_name(&StepId::new(path));
+        assert_eq!(name("region[alpha].deploy"), "region[alpha].deploy");
+        assert_eq!(name(".."), "%2E.");
+        assert_eq!(name("a/b c%"), "a%2Fb%20c%25");
+        assert_eq!(name("ü"), "%C3%BC");
+        let (long, longer) = ("x".repeat(300), "x".repeat(301));
+        assert_eq!(name(&long).len(), NAME_BYTES_MAX);
+        assert_ne!(name(&long), name(&longer));
+    }
+
+    #[test]
+    fn lines_come_back_in_order_and_a_torn_one_is_left_out() {
+        let (_dir, run) = new_run();
+        let step = StepId::new("region[a/b].deploy");
+        assert_eq!(read(&run, &step).unwrap(), []);
+        let line = |n: u32| LogLine {
+            time: Timestamp(n.into()),
+            attempt: n,
+            level: LogLevel::Warn,
+            message: format!("line\n{n}"),
+        };
+        for n in 1..=3 {
+            append(&run, &step, &line(n)).unwrap();
+        }
+        std::fs::OpenOptions::new().append(true).open(run.log(&step)).unwrap().write_all(br#"{"time":4,"att"#).unwrap();
+        assert_eq!(read(&run, &step).unwrap(), [line(1), line(2), line(3)]);
+    }
+}

@@ -12,6 +12,7 @@
 //!  memory.rs      a journal without a disk, for tests
 //!  layout.rs      what is where in the state directory
 //!  lock.rs        one live engine per installation
+//!  values.rs      outputs too large for a record
 //!  logs.rs        the full logs of steps
 //! ```
 //!
@@ -30,11 +31,21 @@ pub mod layout;
 pub mod lock;
 mod log_file;
 pub mod logs;
+pub mod values;
+
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
+mod kill_tests;
 mod memory;
 pub mod reader;
 mod record;
 mod recovery;
 mod scan;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -78,10 +78,10 @@ pub(super) fn recover<S>(
     });
 
     let walk = match Walk::of(run, file, stored.as_ref().map(|(_, checkpoint)| checkpoint))? {
-        Some(walk) => walk,
-        None => {
+        Ok(walk) => walk,
+        Err(misfit) => {
             stored = None;
-            notes.push(moved_aside(checkpoints, "they do not belong to this journal"));
+            notes.push(moved_aside(checkpoints, &misfit.to_string()));
             Walk::of(run, file, None)?.expect("without a checkpoint there is none that could not fit")
         }
     };
@@ -117,6 +117,15 @@ fn moved_aside(checkpoints: &mut Checkpoints, reason: &str) -> String {
     }
 }
 
+/// Why a checkpoint is not one of the journal beside it.
+#[derive(Debug, thiserror::Error)]
+enum Misfit {
+    #[error("they follow record {checkpoint}, but the journal ends at {end}: was an older journal put back?")]
+    Ahead { checkpoint: u64, end: u64 },
+    #[error("they do not belong to this journal")]
+    Foreign,
+}
+
 /// One pass over a journal.
 struct Walk {
     end: Position,
@@ -126,8 +135,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// `None`: the checkpoint is not of this journal.
-    fn of(run: &RunDir, file: &dyn LogFile, after: Option<&Checkpoint>) -> Result<Option<Walk>, JournalError> {
+    /// Events are decoded after the checkpoint only.
+    fn of(run: &RunDir, file: &dyn LogFile, after: Option<&Checkpoint>) -> Result<Result<Walk, Misfit>, JournalError> {
         let path = run.journal();
         let mut scan = Scan::from(Position::start(run.id()), ReadFrom::start(file));
         let (mut events, mut last, mut torn_tail) = (Vec::new(), None, None);
@@ -156,14 +165,16 @@ impl Walk {
                 Next::Refused(refused) => return Err(refusal(run, at_record, refused)),
             }
             if after.is_some_and(|checkpoint| checkpoint.sequence == at_record && !checkpoint.fits(scan.position())) {
-                return Ok(None);
+                return Ok(Err(Misfit::Foreign));
             }
         }
         let end = scan.position();
-        if after.is_some_and(|checkpoint| checkpoint.sequence > end.sequence) {
-            return Ok(None);
+        match after {
+            Some(Checkpoint { sequence, .. }) if *sequence > end.sequence => {
+                Ok(Err(Misfit::Ahead { checkpoint: *sequence, end: end.sequence }))
+            }
+            _ => Ok(Ok(Walk { end, events, last, torn_tail })),
         }
-        Ok(Some(Walk { end, events, last, torn_tail }))
     }
 }
 

@@ -305,3 +305,104 @@ pub fn json(topic: &Topic<'_>) -> Value {
         Topic::Code(section) => json!({ "schema": "engine.explain/v1", "code": section.code, "title": section.title, "text": section.body }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::assert_fits;
+    use super::*;
+    use steps_sdk::spec::{About, SpecSource};
+
+    fn records() -> StepSpec {
+        let doc = "Keeps records in a zone of a DNS server.\n\nUpdates are sent by RFC 2136, signed with TSIG, and read back from every authoritative server before the step ends.";
+        let about = About { undo: UndoDefault::Delete, on: OnCluster::Refused, ..About::converging("dns.records", doc) };
+        let inputs = json!({
+            "type": "object", "required": ["zone", "record"],
+            "properties": {
+                "zone": {
+                    "type": "object", "description": "The zone, its primary server and the key that may update it.", "x-kdl-args": ["name"],
+                    "required": ["name", "server", "key"], "additionalProperties": false,
+                    "properties": {
+                        "name": { "type": "string", "format": "hostname" },
+                        "server": { "type": "string", "description": "Address and port." },
+                        "key": { "type": "object", "x-ref": "secret", "x-secret": true },
+                    },
+                },
+                "record": {
+                    "type": "array", "description": "One record.",
+                    "items": {
+                        "type": "object", "x-kdl-args": ["type", "name", "value"], "required": ["type", "name", "value"],
+                        "properties": {
+                            "type": { "enum": ["auto", "A", "AAAA", "CNAME"], "type": "string" },
+                            "name": { "type": "string", "format": "hostname" },
+                            "value": { "type": "string" },
+                            "ttl": { "type": "integer", "minimum": 1, "default": 300, "description": "Seconds that resolvers may keep it." },
+                        },
+                    },
+                },
+                "wait": { "type": "object", "properties": { "resolves": { "type": "boolean", "description": "Until resolvers answer with it." } } },
+            },
+        });
+        let outputs = json!({ "type": "object", "properties": { "serial": { "type": "integer", "description": "The zone's serial after the update." } } });
+        StepSpec::new(about, SpecSource { inputs, outputs }).unwrap()
+    }
+
+    fn explained(asked: &str) -> String {
+        let spec = records();
+        let text = text(&topic(asked, &[&spec]).unwrap(), &Look::plain());
+        assert_fits(&text);
+        text
+    }
+
+    #[test]
+    fn a_kind_tells_what_it_takes_gives_and_does() {
+        insta::assert_snapshot!(explained("dns.records"));
+    }
+
+    #[test]
+    fn a_field_can_be_asked_for_at_any_depth() {
+        insta::assert_snapshot!(explained("dns.records.record"));
+        assert!(explained("dns.records.record.ttl").contains("default 300"));
+        assert!(explained("dns.records.resolves").contains("Until resolvers answer"));
+    }
+
+    #[test]
+    fn a_code_is_explained_by_its_section() {
+        let section = codes::sections().next().unwrap();
+        let text = explained(&section.code.to_lowercase());
+        assert!(text.starts_with(&format!("{}  {}\n\n", section.code, section.title)), "{text}");
+        assert!(text.lines().count() > 2, "{text}");
+    }
+
+    #[test]
+    fn what_is_not_known_names_the_nearest() {
+        let spec = records();
+        let help = |asked| topic(asked, &[&spec]).unwrap_err().help;
+        assert_eq!(help("dns.record"), "did you mean `dns.records`?");
+        assert_eq!(help("dns"), "kinds of this family: dns.records");
+        assert_eq!(help("dns.records.recrod"), "did you mean `record`?");
+        assert_eq!(help("dns.records.zone.elsewhere"), "fields here: name, server, key");
+        assert_eq!(help("dns.records.record.ttl.x"), "there are no fields inside it");
+        assert_eq!(help("something else"), "kinds: dns.records");
+        let code = codes::sections().next().unwrap().code;
+        assert_eq!(help(&format!("{code}9")), format!("did you mean `{code}`?"));
+    }
+
+    #[test]
+    fn json_carries_the_schemas_as_they_are() {
+        let spec = records();
+        let kind = json(&topic("dns.records", &[&spec]).unwrap());
+        assert_eq!((&kind["schema"], &kind["kind"], &kind["effect"]), (&"engine.explain/v1".into(), &"dns.records".into(), &json!({ "fixed": "converge" })));
+        assert_eq!(kind["inputs"], spec.source.inputs);
+        let field = json(&topic("dns.records.record.ttl", &[&spec]).unwrap());
+        assert_eq!((&field["path"], &field["field"]["default"]), (&json!(["record", "ttl"]), &300.into()));
+        let code = json(&topic(codes::sections().next().unwrap().code, &[]).unwrap());
+        assert!(code["text"].as_str().unwrap().len() > 20);
+    }
+
+    #[test]
+    fn markdown_keeps_lists_and_blocks_and_joins_paragraphs() {
+        let mut sheet = Sheet::new(&Look { width: 40, ..Look::plain() });
+        markdown(&mut sheet, "One line\nand its end.\n\n- a point\n- another\n\n```kdl\nstep  a uses=x.y\n```\nThe end.");
+        assert_eq!(sheet.render(), "One line and its end.\n\n  - a point\n  - another\n\n    step  a uses=x.y\nThe end.\n");
+    }
+}

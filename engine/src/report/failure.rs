@@ -107,3 +107,46 @@ pub fn one_line(step: &StepView, view: &RunView) -> Line {
     let error = step.error.as_ref().map(entry::error_line).unwrap_or_else(|| words::clean(&step.reason).into_owned());
     Line::new().with(Word::Fail.style(), Word::Fail.text()).text("  ").with(Style::Strong, view.label(step)).text("  ").text(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Look;
+    use super::super::sample::*;
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_where_why_and_what_to_do() {
+        let view = after(&failing());
+        let step = view.failures().next().unwrap();
+        for (name, unicode) in [("unicode", true), ("ascii", false)] {
+            let look = Look { unicode, ..Look::plain() };
+            let text = text(step, &view, &setting(look));
+            assert_fits(&text);
+            insta::assert_snapshot!(format!("failure_{name}"), text);
+        }
+    }
+
+    #[test]
+    fn a_step_whose_file_is_gone_is_still_told() {
+        let view = after(&failing());
+        let mut setting = setting(Look::plain());
+        setting.sources.clear();
+        setting.identities.clear();
+        let text = text(view.failures().next().unwrap(), &view, &setting);
+        assert!(text.contains("etcd (k8s.wait), declared in a file that is not at hand"), "{text}");
+        assert!(text.contains("hub = kind-hub"), "{text}");
+    }
+
+    #[test]
+    fn what_servers_say_cannot_steer_the_terminal() {
+        let mut notices = failing();
+        notices.pop();
+        let mut tape = Tape::default();
+        let error = steps_sdk::StepError::permanent("K1", "bad\u{1b}[2J\nforged line").cause("\u{1b}]0;title\u{7}").help("a\u{202e}b");
+        notices.push(tape.record(301_000, failed("etcd", error, None)));
+        let view = after(&notices);
+        let text = text(view.failures().next().unwrap(), &view, &setting(Look::plain()));
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("forged")), "{text}");
+    }
+}

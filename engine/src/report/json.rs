@@ -177,3 +177,89 @@ pub fn outcome_name(outcome: RunOutcome) -> &'static str {
         RunOutcome::Cancelled => "cancelled",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::*;
+    use super::*;
+    use steps_sdk::Value;
+
+    fn lines(notices: &[Notice]) -> Vec<Value> {
+        let paper = Paper::default();
+        let mut json = Json::new(paper.out(), view());
+        for notice in notices {
+            json.event(notice).unwrap();
+        }
+        json.finish(&ending(0)).unwrap();
+        paper.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_event_is_one_line_with_the_fields_of_the_schema() {
+        let notices = failing();
+        let lines = lines(&notices);
+        assert_eq!(lines.len(), notices.len());
+        const KNOWN: [&str; 12] = ["schema", "run", "seq", "time", "event", "step", "cluster", "attempt", "summary", "reason", "since", "error"];
+        for line in &lines {
+            let fields: Vec<&String> = line.as_object().unwrap().keys().collect();
+            assert_eq!(fields[..5], ["schema", "run", "seq", "time", "event"]);
+            assert!(fields.iter().all(|field| KNOWN.contains(&field.as_str())), "{line}");
+            assert_eq!((line["schema"].as_str(), line["run"].as_str()), (Some("engine.event/v1"), Some("zheng-7f3a")));
+        }
+        let names: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+        assert_eq!(names[..4], ["run-started", "step-started", "step-succeeded", "step-started"]);
+        assert_eq!(names.last(), Some(&"run-finished"));
+        assert_eq!(lines.last().unwrap()["summary"], "failed");
+    }
+
+    #[test]
+    fn what_a_step_did_is_told_without_its_outputs() {
+        let lines = lines(&failing());
+        let done = &lines[5];
+        assert_eq!(done["time"], "2026-11-24T14:02:11.420Z");
+        assert_eq!((&done["step"], &done["cluster"], &done["attempt"]), (&"ns".into(), &"hub".into(), &1.into()));
+        assert_eq!((&done["summary"], done.get("reason")), (&"Namespace/zheng created".into(), None));
+        assert_eq!(lines[7]["reason"], "same");
+        assert!(lines.iter().all(|line| !line.to_string().contains("this must not be shown")));
+    }
+
+    #[test]
+    fn waits_retries_and_errors_say_why() {
+        let lines = lines(&failing());
+        let wait = &lines[8];
+        assert_eq!((&wait["event"], &wait["seq"]), (&"step-waiting".into(), &8.into()), "the last event before it");
+        assert_eq!((&wait["since"], &wait["time"]), (&"2026-11-24T14:02:13.430Z".into(), &"2026-11-24T14:02:13.430Z".into()));
+        let retry = &lines[9];
+        assert_eq!((&retry["error"]["code"], &retry["reason"]), (&"K201".into(), &"tries again at 2026-11-24T14:03:13.430Z".into()));
+        let failed = &lines[12];
+        assert_eq!((&failed["attempt"], &failed["error"]["class"], failed.get("reason")), (&2.into(), &"transient".into(), None));
+        assert_eq!(failed["error"]["causes"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_journal() {
+        let mut tape = Tape::default();
+        let events = [
+            run_started(),
+            started("ns", 1),
+            Event::MemoPut { step: id("ns"), key: "order".into(), value: Value::Null },
+            Event::HoldTaken { step: id("ns"), name: "scale".into(), data: Value::Null },
+            Event::HoldReleased { step: id("ns"), name: "scale".into(), because: "over".into() },
+            succeeded("ns", "", false),
+            failed("ns", etcd_error(), None),
+            Event::StepSkipped { step: id("ns"), because: "x".into() },
+            Event::StepParked { step: id("ns"), why: "x".into() },
+            Event::StepUnparked { step: id("ns"), by: "mia".into(), reason: "seen".into(), to: Unparked::Again },
+            Event::StepReset { step: id("ns"), reason: "x".into() },
+            Event::StepUndone { step: id("ns"), summary: "x".into(), stays: String::new() },
+            Event::StepCancelled { step: id("ns"), reason: "x".into() },
+            Event::RunResumed { by: "mia".into(), binary: "0.1.0".into() },
+            Event::RunFinished { outcome: RunOutcome::Parked },
+        ];
+        for event in events {
+            let stored = serde_json::to_value(&event).unwrap()["event"].clone();
+            let line = &lines(&[tape.record(0, event)])[0];
+            assert_eq!(line["event"], stored);
+        }
+    }
+}

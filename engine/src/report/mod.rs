@@ -65,6 +65,11 @@ pub mod schema_text;
 
 pub mod explain;
 
+pub mod kinds;
+
+#[cfg(test)]
+mod sample;
+
 use std::io;
 
 use engine_core::id::Timestamp;

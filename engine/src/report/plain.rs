@@ -133,3 +133,67 @@ fn entry_line(entry: &Entry<'_>, view: &RunView, label_width: usize) -> Line {
         .text(format!(" {}  ", words::pad_left(&time, 6)))
         .text(entry.text.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::*;
+    use super::super::Look;
+    use super::*;
+
+    fn plain(paper: &Paper) -> Plain {
+        Plain::new(paper.out(), view(), setting(Look::plain()))
+    }
+
+    #[test]
+    fn a_failing_run_reads_from_top_to_bottom() {
+        let paper = Paper::default();
+        let mut plain = plain(&paper);
+        for notice in failing() {
+            plain.event(&notice).unwrap();
+        }
+        plain.finish(&ending(300_500)).unwrap();
+        let text = paper.take();
+        assert!(!text.contains('\u{1b}'));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_silent_step_is_mentioned_each_minute_with_its_reason() {
+        let paper = Paper::default();
+        let mut plain = plain(&paper);
+        for notice in &failing()[..9] {
+            plain.event(notice).unwrap();
+        }
+        paper.take();
+        let mut heard = Vec::new();
+        for second in 0..185 {
+            plain.tick(at(2_430 + second * 1_000)).unwrap();
+            heard.extend(paper.take().lines().map(str::to_owned));
+        }
+        assert_eq!(
+            heard,
+            [
+                "14:03:13Z WAIT  hub/etcd                    1m02s  unchanged for 60s: Etcd/etcd-root Ready=False: 1 of 3 members",
+                "14:04:13Z WAIT  hub/etcd                    2m02s  unchanged for 2m00s: Etcd/etcd-root Ready=False: 1 of 3 members",
+                "14:05:13Z WAIT  hub/etcd                    3m02s  unchanged for 3m00s: Etcd/etcd-root Ready=False: 1 of 3 members",
+            ]
+        );
+    }
+
+    #[test]
+    fn many_silent_steps_do_not_bury_the_log() {
+        let paper = Paper::default();
+        let view = RunView::new(run(), &wide_plan(40, 2));
+        let ids: Vec<String> = view.steps.iter().map(|step| step.id.to_string()).collect();
+        let mut plain = Plain::new(paper.out(), view, setting(Look::plain()));
+        let mut tape = Tape::default();
+        for id in &ids {
+            plain.event(&tape.record(0, started(id, 1))).unwrap();
+        }
+        paper.take();
+        plain.tick(at(60_000)).unwrap();
+        let text = paper.take();
+        assert_eq!(text.lines().count(), MENTIONED_MAX + 1, "{text}");
+        assert!(text.ends_with("and 30 more are unchanged\n"), "{text}");
+    }
+}

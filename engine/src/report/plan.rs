@@ -260,3 +260,45 @@ fn sums(sheet: &mut Sheet<'_>, forecast: &Forecast) {
         sheet.labelled("", Style::Good, "nothing would change");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{assert_fits, forecast, setting, wide_plan};
+    use super::*;
+
+    fn plan_setting(look: Look, full: bool) -> PlanSetting {
+        PlanSetting { look, suggest: Suggest::default(), identities: setting(look).identities, file: "zheng.kdl".into(), full }
+    }
+
+    #[test]
+    fn a_plan_shows_each_change_and_how_sure_it_is() {
+        for (name, unicode) in [("unicode", true), ("ascii", false)] {
+            let text = text(&forecast(), &plan_setting(Look { unicode, ..Look::plain() }, false));
+            assert_fits(&text);
+            insta::assert_snapshot!(format!("plan_{name}"), text);
+        }
+    }
+
+    #[test]
+    fn a_long_plan_is_kept_to_a_screen_unless_it_is_asked_for_in_full() {
+        let plan = wide_plan(100, 3);
+        let steps = plan.steps.iter().map(|_| StepForecast { expected: Expectation::Later, waits_for: Vec::new() }).collect();
+        let forecast = Forecast { plan, steps };
+        let short = text(&forecast, &plan_setting(Look::plain(), false));
+        assert!(short.contains("and 60 steps more: --full"), "{short}");
+        let full = text(&forecast, &plan_setting(Look::plain(), true));
+        assert_eq!(full.matches("? later").count(), 100);
+        assert!(!full.contains("--full"));
+    }
+
+    #[test]
+    fn a_plan_without_changes_says_so() {
+        let mut forecast = forecast();
+        for step in &mut forecast.steps {
+            step.expected = Expectation::Previewed(Preview::Changes(Vec::new()));
+        }
+        let text = text(&forecast, &plan_setting(Look::plain(), false));
+        assert!(text.contains("nothing would change"), "{text}");
+        assert!(!text.contains("later,"), "{text}");
+    }
+}

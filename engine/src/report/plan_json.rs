@@ -97,3 +97,40 @@ impl Totals {
         *slot += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::forecast;
+    use super::*;
+
+    #[test]
+    fn json_has_exactly_the_fields_of_the_schema() {
+        let json = json(&forecast());
+        assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["schema", "digest", "steps", "totals"]);
+        assert_eq!(json["schema"], "engine.plan/v1");
+        let steps = json["steps"].as_array().unwrap();
+        for step in steps {
+            let mut fields: Vec<&str> = step.as_object().unwrap().keys().map(String::as_str).collect();
+            fields.retain(|field| *field != "error");
+            assert_eq!(fields, ["id", "kind", "cluster", "needs", "change", "certainty", "waits_for", "objects"]);
+        }
+        let changes: Vec<&str> = steps.iter().map(|step| step["change"].as_str().unwrap()).collect();
+        assert_eq!(changes, ["same", "update", "unknown", "create", "unknown", "unknown"]);
+        let certainties: Vec<&str> = steps.iter().map(|step| step["certainty"].as_str().unwrap()).collect();
+        assert_eq!(certainties, ["server", "server", "later", "schema", "later", "schema"]);
+        assert_eq!((&steps[1]["cluster"], &steps[1]["needs"]), (&"hub".into(), &json!(["names"])));
+        assert_eq!(steps[4]["waits_for"], json!(["etcd"]));
+        assert_eq!(steps[1]["objects"][0]["fields"][0], json!({ "path": "spec.external.hostname", "before": "api.zheng.example.com", "after": "api.zheng.example.io" }));
+        assert_eq!((&steps[5]["error"]["code"], steps[0].get("error")), (&"D104".into(), None));
+    }
+
+    #[test]
+    fn totals_count_changes_and_the_certainty_of_steps() {
+        let totals = Totals::of(&forecast());
+        let expected = Totals {
+            steps: 6, create: 1, update: 1, same: 2, unknown: 2, conflicts: 1, failed: 1, server: 2, schema: 1, later: 2, has_changes: true,
+            ..Totals::default()
+        };
+        assert_eq!(totals, expected);
+    }
+}

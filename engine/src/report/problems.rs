@@ -179,3 +179,97 @@ fn edit_json(edit: &Edit, sources: &[Source]) -> Option<Value> {
     let (start, end) = (source.line_column(edit.at.start), source.line_column(edit.at.end));
     Some(json!({ "line": start.line, "column": start.column, "end_line": end.line, "end_column": end.column, "text": edit.text }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::assert_fits;
+    use super::*;
+    use engine_core::diagnostic::Place;
+
+    const FILE: &str = "\
+workflow zheng
+step druid uses=helm.release on=hub {
+    chart oci://registry.example/org/etcd-druid version=\"v0.33.0\"
+    tiemout \"5m\"
+}
+input domain type=string
+input domain type=hostname
+";
+
+    fn place(text: &str) -> Place {
+        let start = FILE.find(text).unwrap();
+        Place::new(SourceId(0), start, start + text.len())
+    }
+
+    fn sources() -> Vec<Source> {
+        vec![Source { name: "zheng.kdl".into(), text: FILE.into() }]
+    }
+
+    fn problems() -> Vec<Problem> {
+        let second = FILE.rfind("domain").unwrap();
+        let address = "oci://registry.example/org/etcd-druid version=\"v0.33.0\"";
+        vec![
+            Problem::warning("L040", Place::new(SourceId(0), second, second + 6), "input `domain` is declared twice, and the second declaration does not say the same as the first one")
+                .label("declared again here")
+                .related(place("domain"), "first declared here"),
+            Problem::error("L012", place(address), "this address is cut off at `//`")
+                .label("KDL reads everything after `oci:` as a comment")
+                .help("put it in quotes")
+                .fix(place("oci://registry.example/org/etcd-druid"), "\"oci://registry.example/org/etcd-druid\""),
+            Problem::error("L021", place("tiemout"), "unknown node `tiemout` in a step of kind `helm.release`")
+                .label("did you mean `timeout`?")
+                .help("fields of helm.release: chart, values"),
+            Problem { at: None, ..Problem::error("P001", place("workflow"), "the input `domain` has no value").help("give it with `--var domain=…`") },
+        ]
+    }
+
+    #[test]
+    fn all_problems_are_told_in_the_order_of_the_file() {
+        let (problems, sources) = (problems(), sources());
+        let checked = [Checked { problems: &problems, sources: &sources }];
+        for (name, unicode) in [("unicode", true), ("ascii", false)] {
+            let text = text(&checked, &Look { unicode, ..Look::plain() });
+            assert_fits(&text);
+            insta::assert_snapshot!(format!("problems_{name}"), text);
+        }
+    }
+
+    #[test]
+    fn the_sum_names_the_files_that_have_problems() {
+        let (problems, sources) = (problems(), sources());
+        let other = vec![Source { name: "other.kdl".into(), text: String::new() }];
+        let bad = Checked { problems: &problems[1..2], sources: &sources };
+        let good = Checked { problems: &[], sources: &other };
+        assert_eq!(sum(&[bad, good]), "1 error in zheng.kdl; no cluster was contacted");
+        assert_eq!(sum(&[bad, Checked { sources: &other, ..bad }]), "2 errors in zheng.kdl and other.kdl; no cluster was contacted");
+        assert_eq!(text(&[good], &Look::plain()), "no problems in other.kdl; no cluster was contacted\n");
+    }
+
+    #[test]
+    fn json_has_exactly_the_fields_of_the_schema() {
+        let (problems, sources) = (problems(), sources());
+        let json = json(&[Checked { problems: &problems, sources: &sources }]);
+        assert_eq!(json["schema"], "engine.check/v1");
+        let all = json["problems"].as_array().unwrap();
+        assert_eq!(all.len(), 4);
+        for problem in all {
+            let fields: Vec<&String> = problem.as_object().unwrap().keys().collect();
+            assert_eq!(fields, ["code", "severity", "message", "help", "file", "line", "column", "end_line", "end_column", "fix"]);
+        }
+        assert_eq!((&all[0]["line"], &all[0]["file"]), (&Value::Null, &Value::Null), "a problem without a place");
+        let cut = &all[1];
+        assert_eq!((&cut["code"], &cut["severity"], &cut["file"]), (&"L012".into(), &"error".into(), &"zheng.kdl".into()));
+        assert_eq!([&cut["line"], &cut["column"], &cut["end_line"], &cut["end_column"]], [3, 11, 3, 66]);
+        assert_eq!(cut["fix"], json!([{ "line": 3, "column": 11, "end_line": 3, "end_column": 48, "text": "\"oci://registry.example/org/etcd-druid\"" }]));
+        assert_eq!(all[3]["severity"], "warning");
+    }
+
+    #[test]
+    fn a_fix_of_several_edits_is_shown_as_the_lines_that_it_makes() {
+        let text = "a ${x} ${y}\nb\n";
+        let sources = [Source { name: "a.kdl".into(), text: text.into() }];
+        let at = |start, end| Place::new(SourceId(0), start, end);
+        let problem = Problem::error("L013", at(2, 6), "unquoted").fix(at(7, 11), "\"${y}\"").fix(at(2, 6), "\"${x}\"");
+        assert_eq!(fixed_lines(&problem, &sources), ["a \"${x}\" \"${y}\""]);
+    }
+}

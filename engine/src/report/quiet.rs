@@ -36,3 +36,23 @@ impl Reporter for Quiet {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Look;
+    use super::super::sample::*;
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_before_the_end() {
+        let paper = Paper::default();
+        let mut quiet = Quiet::new(paper.out(), view(), setting(Look::plain()));
+        for notice in failing() {
+            quiet.event(&notice).unwrap();
+            quiet.tick(at(600_000)).unwrap();
+        }
+        assert_eq!(paper.take(), "");
+        quiet.finish(&ending(300_500)).unwrap();
+        assert!(paper.take().contains("error[K204]"));
+    }
+}

@@ -179,3 +179,79 @@ fn totals(view: &RunView, now: Timestamp, columns: &Columns) -> Line {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::*;
+    use super::*;
+    use engine_core::run::Event;
+    use proptest::prelude::*;
+
+    fn drawn(view: &RunView, now: u64, width: usize, height: usize) -> String {
+        let look = Look { width, height, colour: false, unicode: true };
+        lines(view, at(now), &look).iter().map(|line| line.render(&look) + "\n").collect()
+    }
+
+    #[test]
+    fn each_lane_shows_what_it_waits_for_and_since_when() {
+        let mut view = after(&failing()[..9]);
+        view.apply(&Tape::default().record(3_000, started("region[alpha].deploy", 1)));
+        insta::assert_snapshot!("region_80", drawn(&view, 62_430, 80, 24));
+        insta::assert_snapshot!("region_100", drawn(&view, 62_430, 100, 24));
+        insta::assert_snapshot!("region_40", drawn(&view, 62_430, 40, 24));
+    }
+
+    #[test]
+    fn a_retry_says_when_and_why() {
+        let text = drawn(&after(&failing()[..10]), 61_430, 80, 24);
+        assert!(text.contains("RETRY in 1s: the API server of `hub` went away"), "{text}");
+    }
+
+    #[test]
+    fn rows_go_to_busy_lanes_first() {
+        let share = |room, active: &[usize]| {
+            let share = share(room, active);
+            (share.lanes, share.left_out)
+        };
+        assert_eq!(share(10, &[1, 0, 3]), (vec![(0, 1), (1, 1), (2, 3)], 0));
+        assert_eq!(share(4, &[5, 0, 5]), (vec![(0, 2), (1, 1), (2, 1)], 0));
+        assert_eq!(share(3, &[0, 5, 0, 1, 0]), (vec![(1, 1), (3, 1)], 3));
+        assert_eq!(share(1, &[1, 1]), (vec![], 2));
+    }
+
+    fn event(step: &str, which: u8, text: &str) -> Event {
+        match which {
+            0 => started(step, 1),
+            1 => succeeded(step, text, false),
+            2 => failed(step, steps_sdk::StepError::transient("K1", text), Some(at(9_000))),
+            3 => failed(step, steps_sdk::StepError::permanent("K1", text), None),
+            4 => Event::StepParked { step: id(step), why: text.into() },
+            _ => Event::StepSkipped { step: id(step), because: text.into() },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_wider_than_the_terminal_and_no_region_higher(
+            width in 40usize..200, height in 4usize..60, steps in 1usize..80, clusters in 0usize..12, now in 0u64..100_000_000,
+            events in proptest::collection::vec((0usize..80, 0u8..6, "\\PC{0,120}"), 0..120),
+        ) {
+            let mut view = RunView::new(run(), &wide_plan(steps, clusters));
+            let ids: Vec<String> = view.steps.iter().map(|step| step.id.to_string()).collect();
+            let mut tape = Tape::default();
+            view.apply(&tape.record(0, run_started()));
+            for (step, which, text) in &events {
+                let step = &ids[step % ids.len()];
+                view.apply(&tape.record(1, event(step, *which, text)));
+                if *which == 0 {
+                    view.apply(&waiting(step, 1, text));
+                }
+            }
+            let text = drawn(&view, now, width, height);
+            for line in text.lines() {
+                prop_assert!(words::width(line) < width, "{} in {width}: {line:?}", words::width(line));
+            }
+            prop_assert!(text.lines().count() < height, "{} lines in {height} rows", text.lines().count());
+        }
+    }
+}

@@ -23,10 +23,8 @@ pub struct ResumeLine {
 pub enum Fate {
     /// Finished, and its outcome stands as recorded.
     Kept,
-    /// Finished, and its `verify` found it as recorded.
-    Intact,
-    /// Finished, but the world differs from what was recorded.
-    Drifted,
+    /// Its `verify` is asked first: whether it happened, or whether it still stands.
+    Asked,
     /// Started or finished before, and starts again.
     Again,
     /// Waits for a person.
@@ -39,8 +37,7 @@ impl Fate {
     fn text(self) -> &'static str {
         match self {
             Fate::Kept => "kept",
-            Fate::Intact => "re-checked",
-            Fate::Drifted => "drifted",
+            Fate::Asked => "check",
             Fate::Again => "run again",
             Fate::Parked => "parked",
             Fate::NotStarted => "not started",
@@ -49,8 +46,8 @@ impl Fate {
 
     fn style(self) -> Style {
         match self {
-            Fate::Kept | Fate::Intact => Style::Good,
-            Fate::Drifted | Fate::Again | Fate::Parked => Style::Attention,
+            Fate::Kept => Style::Good,
+            Fate::Asked | Fate::Again | Fate::Parked => Style::Attention,
             Fate::NotStarted => Style::Quiet,
         }
     }
@@ -116,4 +113,38 @@ fn groups(lines: &[ResumeLine]) -> Vec<Group<'_>> {
     }
     groups.sort_by_key(|group| group.fate);
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{assert_fits, id, run};
+    use super::*;
+
+    fn line(step: &str, fate: Fate, reason: &str) -> ResumeLine {
+        ResumeLine { step: id(step), cluster: Some(ClusterName("hub".into())), fate, reason: reason.into() }
+    }
+
+    #[test]
+    fn every_step_has_its_line_and_its_reason() {
+        let lines = [
+            ResumeLine { cluster: None, ..line("names", Fate::Kept, "finished; its outcome stands as recorded") },
+            line("ns", Fate::Intact, "Namespace/zheng is as recorded"),
+            line("apply", Fate::Drifted, "spec.replicas was 3 and is 2; it will be applied again"),
+            line("etcd", Fate::Again, "failed last time"),
+            line("order", Fate::Parked, "it cannot be told whether the order was placed"),
+            line("dns", Fate::NotStarted, "its turn comes"),
+        ];
+        let text = text(&run(), &lines, &["zheng.kdl has changed since the run began; it goes on with the pinned one".into()], &Look::plain());
+        assert_fits(&text);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn many_steps_are_counted_by_reason() {
+        let mut lines: Vec<ResumeLine> = (0..1_000).map(|n| line(&format!("step_{n}"), Fate::NotStarted, "its turn comes")).collect();
+        lines.insert(500, line("etcd", Fate::Again, "failed last time"));
+        let text = text(&run(), &lines, &[], &Look::plain());
+        assert_fits(&text);
+        insta::assert_snapshot!(text);
+    }
 }

@@ -79,3 +79,36 @@ pub fn json(runs: &[(RunView, Life)]) -> Value {
         .collect();
     json!({ "schema": "engine.status/v1", "runs": heads })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::*;
+    use super::*;
+
+    fn runs() -> Vec<(RunView, Life)> {
+        vec![
+            (after(&failing()), Life::Gone),
+            (after(&failing()[..9]), Life::Alive),
+            (after(&failing()[..9]), Life::Gone),
+            (after(&succeeding()), Life::Gone),
+        ]
+    }
+
+    #[test]
+    fn runs_are_a_table_with_the_reason_in_the_note() {
+        let text = text(&runs(), &Look::plain());
+        assert_fits(&text);
+        insta::assert_snapshot!(text);
+        assert_eq!(super::text(&[], &Look::plain()), "no runs here\n");
+    }
+
+    #[test]
+    fn json_lists_heads_without_steps() {
+        let json = json(&runs());
+        assert_eq!(json["schema"], "engine.status/v1");
+        let heads = json["runs"].as_array().unwrap();
+        let outcomes: Vec<&str> = heads.iter().map(|head| head["outcome"].as_str().unwrap()).collect();
+        assert_eq!(outcomes, ["failed", "running", "interrupted", "succeeded"]);
+        assert_eq!(heads[0].as_object().unwrap().keys().collect::<Vec<_>>(), ["run", "workflow", "outcome", "holds"]);
+    }
+}

@@ -193,3 +193,66 @@ fn reason(step: &StepView) -> String {
         _ => step.reason.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::*;
+    use super::*;
+    use engine_core::run::Event;
+
+    fn shown(notices: &[super::super::Notice], life: Life, now: u64) -> String {
+        let text = text(&after(notices), life, at(now), &Suggest::default(), &Look::plain());
+        assert_fits(&text);
+        text
+    }
+
+    #[test]
+    fn a_running_run_shows_what_it_waits_for() {
+        insta::assert_snapshot!(shown(&failing()[..9], Life::Alive, 62_430));
+    }
+
+    #[test]
+    fn a_failed_run_shows_why_and_how_it_goes_on() {
+        insta::assert_snapshot!(shown(&failing(), Life::Gone, 900_000));
+    }
+
+    #[test]
+    fn a_run_whose_engine_died_does_not_pretend_to_know() {
+        let text = shown(&failing()[..9], Life::Gone, 900_000);
+        assert!(text.contains("STOP") && text.contains("interrupted"), "{text}");
+        assert!(text.contains("STOP  hub/etcd  was under way when its engine ended"), "{text}");
+        let json = json(&after(&failing()[..9]), Life::Gone);
+        assert_eq!((&json["outcome"], &json["steps"][2]["state"]), (&"interrupted".into(), &"unknown".into()));
+    }
+
+    #[test]
+    fn parked_steps_and_holds_are_shown_with_the_way_out() {
+        let mut tape = Tape::default();
+        let notices = [
+            tape.record(0, run_started()),
+            tape.record(10, started("ns", 1)),
+            tape.record(20, Event::HoldTaken { step: id("ns"), name: "scale".into(), data: Value::Null }),
+            tape.record(30, Event::StepParked { step: id("ns"), why: "it cannot be told whether it happened".into() }),
+            tape.record(40, Event::RunFinished { outcome: RunOutcome::Parked }),
+        ];
+        insta::assert_snapshot!(shown(&notices, Life::Gone, 600_030));
+    }
+
+    #[test]
+    fn json_has_exactly_the_fields_of_the_schema() {
+        let json = json(&after(&failing()), Life::Gone);
+        assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["schema", "run", "workflow", "outcome", "holds", "steps"]);
+        assert_eq!((&json["schema"], &json["run"], &json["outcome"]), (&"engine.status/v1".into(), &"zheng-7f3a".into(), &"failed".into()));
+        for step in json["steps"].as_array().unwrap() {
+            let fields: Vec<&String> = step.as_object().unwrap().keys().collect();
+            assert_eq!(fields, ["id", "cluster", "state", "attempts", "summary", "reason", "started", "ended"]);
+        }
+        let etcd = &json["steps"][2];
+        assert_eq!((&etcd["state"], &etcd["attempts"], &etcd["cluster"]), (&"failed".into(), &2.into(), &"hub".into()));
+        assert!(etcd["reason"].as_str().unwrap().starts_with("error[K204]"));
+        assert_eq!((&etcd["started"], &etcd["ended"]), (&"2026-11-24T14:02:11.430Z".into(), &"2026-11-24T14:07:11.430Z".into()));
+        let same = &json["steps"][3];
+        assert_eq!((&same["reason"], &same["state"]), (&"same".into(), &"succeeded".into()));
+        assert_eq!((&json["steps"][4]["started"], &json["steps"][4]["state"]), (&Value::Null, &"pending".into()));
+    }
+}

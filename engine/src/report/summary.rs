@@ -177,3 +177,81 @@ fn holds(sheet: &mut Sheet<'_>, view: &RunView, setting: &Setting) {
     sheet.labelled("return", Style::Strong, &setting.suggest.resume(&view.run));
     sheet.gap();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::*;
+    use super::super::{Look, Suggest};
+    use super::*;
+    use engine_core::run::Event;
+    use serde_json::json;
+    use steps_sdk::StepError;
+
+    fn unicode() -> Look {
+        Look { colour: false, ..Look::terminal(80, 24) }
+    }
+
+    #[test]
+    fn a_success_ends_with_counts_and_outputs_and_without_secrets() {
+        let output = |name: &str, value| Output { name: name.into(), value };
+        let place = Secret::K8s { cluster: "hub".into(), namespace: "kcp".into(), name: "admin".into(), key: "kubeconfig".into() };
+        let outputs = vec![
+            output("api", OutputValue::Open(json!("https://api.zheng.example.io:6443"))),
+            output("shards", OutputValue::Open(json!(["root", "alpha"]))),
+            output("kubeconfig", OutputValue::Secret(place)),
+            output("token", OutputValue::Hidden),
+        ];
+        let text = text(&after(&succeeding()), &Ending { outputs, ..ending(372_000) }, &setting(unicode()));
+        assert_fits(&text);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn failures_come_once_root_first_then_how_to_go_on() {
+        let mut notices = failing();
+        notices.pop();
+        let mut tape = Tape::default();
+        notices.push(tape.record(301_000, failed("region[alpha].deploy", StepError::permanent("K301", "field `spec.replicas` belongs to argocd"), None)));
+        notices.push(tape.record(301_000, Event::RunFinished { outcome: RunOutcome::Failed }));
+        let text = text(&after(&notices), &ending(301_000), &setting(unicode()));
+        assert_fits(&text);
+        assert_eq!(text.matches("error[K204]").count(), 1);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn parked_steps_name_their_three_answers_and_open_holds_the_way_back() {
+        let mut tape = Tape::default();
+        let notices = [
+            tape.record(0, run_started()),
+            tape.record(10, started("region[alpha].ns", 1)),
+            tape.record(20, Event::HoldTaken { step: id("region[alpha].ns"), name: "replicas of root-kcp".into(), data: json!({}) }),
+            tape.record(900, Event::StepParked { step: id("region[alpha].ns"), why: "it cannot be told whether the order was placed: look for order 4711 at the registrar".into() }),
+            tape.record(1_000, Event::RunFinished { outcome: RunOutcome::Parked }),
+        ];
+        let mut setting = setting(unicode());
+        setting.suggest = Suggest::new(["--state".into(), "./state".into()]);
+        let text = text(&after(&notices), &ending(1_000), &setting);
+        assert_fits(&text);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn an_interrupted_run_says_so_and_how_it_goes_on() {
+        let ending = Ending { stopped: Some("interrupted".into()), ..ending(3_000) };
+        let text = text(&after(&failing()[..9]), &ending, &setting(unicode()));
+        assert_eq!(
+            text,
+            "zheng  STOP  3 of 6 steps (1 same, 1 without outcome, 2 not started)  took 3.0s  interrupted\n\
+             \u{20} next     engine resume zheng-7f3a\n\
+             \u{20}          keeps 3 finished steps, 3 remain\n"
+        );
+    }
+
+    #[test]
+    fn the_heading_names_the_run_and_every_cluster() {
+        let text = heading(&after(&failing()[..1]), &setting(unicode()));
+        assert_fits(&text);
+        insta::assert_snapshot!(text);
+    }
+}

@@ -205,3 +205,58 @@ impl RunView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::*;
+    use super::*;
+
+    #[test]
+    fn counts_and_lanes_follow_the_events() {
+        let view = after(&failing());
+        let lanes: Vec<&str> = view.lanes.iter().map(|lane| lane.name.as_str()).collect();
+        assert_eq!(lanes, ["hub", "alpha", "several", "local"]);
+        let expected = Counts { total: 6, succeeded: 3, same: 1, failed: 1, pending: 2, ..Counts::default() };
+        assert_eq!(view.counts, expected);
+        for field in [|counts: &Counts| counts.total, |counts: &Counts| counts.succeeded, |counts: &Counts| counts.pending] {
+            assert_eq!(view.lanes.iter().map(|lane| field(&lane.counts)).sum::<usize>(), field(&view.counts));
+        }
+        assert_eq!(view.outcome, Some(RunOutcome::Failed));
+        assert_eq!(view.failures().map(|step| step.id.as_str()).collect::<Vec<_>>(), ["etcd"]);
+        assert_eq!(view.active().count(), 0);
+    }
+
+    #[test]
+    fn a_resume_starts_a_session_and_a_reset_step_starts_anew() {
+        let mut view = after(&failing());
+        let mut tape = Tape::default();
+        view.apply(&tape.record(400_000, Event::RunResumed { by: "mia".into(), binary: "0.1.0".into() }));
+        assert_eq!((view.sessions, view.outcome, view.session), (2, None, Some(at(400_000))));
+        view.apply(&tape.record(400_010, Event::StepReset { step: id("etcd"), reason: "failed last time".into() }));
+        view.apply(&tape.record(400_020, started("etcd", 1)));
+        let etcd = view.step(&id("etcd")).unwrap();
+        assert_eq!((etcd.started, etcd.error.as_ref()), (Some(at(400_020)), None));
+        assert_eq!((view.failures().count(), view.active().count()), (0, 1));
+    }
+
+    #[test]
+    fn holds_are_open_until_they_are_given_back() {
+        let mut view = view();
+        let mut tape = Tape::default();
+        for name in ["scale", "cordon"] {
+            view.apply(&tape.record(0, Event::HoldTaken { step: id("ns"), name: name.into(), data: steps_sdk::Value::Null }));
+        }
+        view.apply(&tape.record(5, Event::HoldReleased { step: id("ns"), name: "scale".into(), because: "the step ended".into() }));
+        let open: Vec<(&str, Option<&str>)> = view.holds.iter().map(|hold| (hold.name.as_str(), hold.cluster.as_ref().map(|c| c.0.as_str()))).collect();
+        assert_eq!(open, [("cordon", Some("hub"))]);
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_next_event_of_its_step() {
+        let notices = failing();
+        let view = after(&notices[..9]);
+        let etcd = view.step(&id("etcd")).unwrap();
+        assert_eq!(etcd.waiting.as_ref().unwrap().since, at(2_430));
+        assert_eq!(after(&notices[..10]).step(&id("etcd")).unwrap().waiting, None);
+    }
+}

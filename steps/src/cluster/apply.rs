@@ -16,9 +16,10 @@ use super::Cluster;
 use super::classify;
 use super::diff;
 use super::discovery::Served;
+use super::goal::Goal;
 use super::reference::ObjectRef;
 use super::request::{Asked, Failure};
-use super::wait::{Goal, Wait};
+use super::wait::Wait;
 use super::wanted::{Turn, Wanted, brings_kind_of};
 
 /// The API server's limit for a field manager.
@@ -140,7 +141,7 @@ impl<'a> Applier<'a> {
     /// Objects of a new kind, of this step or of a later one, are accepted once its definition is established.
     async fn established(&self, wanted: &[Wanted]) -> Result<(), StepError> {
         for one in wanted.iter().filter(|one| one.turn() == Turn::Definitions) {
-            Wait::new(self.cluster, &one.reference).until(&Goal::Ready).await?;
+            Wait::new(self.cluster, &one.reference).until(&[Goal::Ready]).await?;
         }
         Ok(())
     }

@@ -8,9 +8,10 @@ use super::apply::Applier;
 use super::classify;
 use super::diff;
 use super::discovery::Served;
+use super::goal::Goal;
 use super::reference::ObjectRef;
 use super::request::{Asked, Failure};
-use super::wait::{Goal, Wait};
+use super::wait::Wait;
 
 /// What became of an object that is to be taken back.
 enum Fate {
@@ -71,7 +72,7 @@ impl Applier<'_> {
                 ));
             }
         }
-        Wait::new(cluster, reference).until(&Goal::Absent).await?;
+        Wait::new(cluster, reference).until(&[Goal::Absent]).await?;
         Ok(Fate::Deleted)
     }
 

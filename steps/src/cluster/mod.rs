@@ -9,7 +9,7 @@
 //!
 //! In reading order: [`reference`] names an object, [`discovery`] finds where its kind is served, [`request`] asks, [`classify`]
 //! judges the answer; [`wanted`] is what should be there, [`apply`] makes it so, [`preview`] and [`diff`] say what that would
-//! change; [`readiness`] is the table of what ready means, [`wait`] waits for it; [`delete`] takes back.
+//! change; [`readiness`] is the table of what ready means, [`goal`] is what can be waited for, [`wait`] waits for it; [`delete`] takes back.
 
 pub(crate) mod apply;
 pub(crate) mod classify;
@@ -21,6 +21,7 @@ pub(crate) mod readiness;
 pub(crate) mod reference;
 pub(crate) mod request;
 pub(crate) mod shown;
+pub(crate) mod goal;
 pub(crate) mod wait;
 pub(crate) mod wanted;
 

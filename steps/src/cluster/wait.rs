@@ -10,13 +10,14 @@ use futures::TryStreamExt;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::Request;
 use serde_json::Value;
-use steps_sdk::value::{Predicate, Span};
+use steps_sdk::value::Span;
 use steps_sdk::{ErrorClass, StepError};
 use tokio::time::Instant;
 
 use super::Cluster;
 use super::classify;
-use super::readiness::{self, State};
+use super::goal::{self, Goal};
+use super::readiness::State;
 use super::reference::ObjectRef;
 use super::request::{Asked, Failure, LAST_WORDS};
 
@@ -26,26 +27,6 @@ const WATCH_MAX: Duration = Duration::from_secs(30);
 
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// What is waited for.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Goal {
-    Exists,
-    Absent,
-    /// By the table of `readiness.rs`.
-    Ready,
-    /// A condition of the object has this status.
-    Condition {
-        kind: String,
-        is: String,
-    },
-    /// An expression of the file holds.
-    Until(Predicate),
-    /// It has a load balancer's address.
-    Address,
-    /// These keys are among its data.
-    Keys(Vec<String>),
-}
 
 /// One wait for one object.
 pub(crate) struct Wait<'a> {
@@ -71,16 +52,16 @@ impl<'a> Wait<'a> {
         Wait { cluster, reference, began: Instant::now(), reason: None, pause: PAUSE_FIRST }
     }
 
-    /// Waits for the goal; answers the object as it was then seen, `None` if it is not there.
-    pub(crate) async fn until(mut self, goal: &Goal) -> Result<Option<Value>, StepError> {
+    /// Waits until all goals hold at once; answers the object as it was then seen, `None` if it is not there.
+    pub(crate) async fn until(mut self, goals: &[Goal]) -> Result<Option<Value>, StepError> {
         let cluster = self.cluster;
         let reached = tokio::select! {
             biased;
             () = self.cluster.cx.cancel.cancelled() => Some(Err(StepError::transient("E130", format!("stopped while waiting for {}", self.reference)))),
-            reached = self.rounds(goal) => Some(reached),
+            reached = self.rounds(goals) => Some(reached),
             () = out_of_time(cluster) => None,
         };
-        reached.unwrap_or_else(|| Err(self.expired(&in_words(goal))))
+        reached.unwrap_or_else(|| Err(self.expired(&goal::in_words(goals))))
     }
 
     /// Waits until the API server knows the object's kind.
@@ -98,9 +79,9 @@ impl<'a> Wait<'a> {
         Ok(())
     }
 
-    async fn rounds(&mut self, goal: &Goal) -> Result<Option<Value>, StepError> {
+    async fn rounds(&mut self, goals: &[Goal]) -> Result<Option<Value>, StepError> {
         loop {
-            match self.round(goal).await {
+            match self.round(goals).await {
                 Ok(Round::Reached(object)) => return Ok(object),
                 Ok(Round::Again) => {}
                 Ok(Round::Later) => self.rest().await?,
@@ -118,9 +99,9 @@ impl<'a> Wait<'a> {
         }
     }
 
-    async fn round(&mut self, goal: &Goal) -> Result<Round, StepError> {
+    async fn round(&mut self, goals: &[Goal]) -> Result<Round, StepError> {
         let Some(served) = self.cluster.served(self.reference).await? else {
-            return self.judge(goal, None, Round::Later);
+            return self.judge(goals, None, Round::Later);
         };
         if served.is_namespaced && self.reference.namespace.is_none() {
             self.cluster.must_be_served(self.reference).await?;
@@ -138,20 +119,20 @@ impl<'a> Wait<'a> {
             .await?;
         let Some(list) = list else {
             self.cluster.forget_kind(self.reference);
-            return self.judge(goal, None, Round::Later);
+            return self.judge(goals, None, Round::Later);
         };
         let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
         // Items of a list do not say what they are; a single object does.
         let object = list.pointer("/items/0").cloned().map(|object| self.completed(object));
-        match self.judge(goal, object, Round::Again)? {
-            Round::Again => self.watch(goal, &collection, &asked, &only, &version).await,
+        match self.judge(goals, object, Round::Again)? {
+            Round::Again => self.watch(goals, &collection, &asked, &only, &version).await,
             reached => Ok(reached),
         }
     }
 
     async fn watch(
         &mut self,
-        goal: &Goal,
+        goals: &[Goal],
         collection: &Request,
         asked: &Asked<'_>,
         only: &str,
@@ -181,7 +162,7 @@ impl<'a> Wait<'a> {
                 Ok(None) | Err(_) => return Ok(Round::Again),
             };
             self.pause = PAUSE_FIRST;
-            match self.judge(goal, seen, Round::Again)? {
+            match self.judge(goals, seen, Round::Again)? {
                 Round::Again => {}
                 reached => return Ok(reached),
             }
@@ -189,15 +170,15 @@ impl<'a> Wait<'a> {
     }
 
     /// `otherwise` when the goal is not reached.
-    fn judge(&mut self, goal: &Goal, object: Option<Value>, otherwise: Round) -> Result<Round, StepError> {
-        match state(self.cluster, self.reference, goal, object.as_ref())? {
+    fn judge(&mut self, goals: &[Goal], object: Option<Value>, otherwise: Round) -> Result<Round, StepError> {
+        match goal::state(self.cluster, self.reference, goals, object.as_ref())? {
             State::Reached => Ok(Round::Reached(object)),
             State::NotYet(reason) => {
                 self.tell(format!("{}: {reason}", self.reference));
                 Ok(otherwise)
             }
             State::Failed(reason) => Err(StepError::permanent("K205", format!("{} on cluster `{}` has failed: {reason}", self.reference, self.cluster.name))
-                .help(format!("this does not change by waiting: see its events and logs, remove the cause, and resume; it was waited that it would {}", in_words(goal)))),
+                .help(format!("this does not change by waiting: see its events and logs, remove the cause, and resume; it was waited that it would {}", goal::in_words(goals)))),
         }
     }
 
@@ -242,83 +223,5 @@ impl<'a> Wait<'a> {
 async fn out_of_time(cluster: &Cluster<'_>) {
     while !cluster.time_left().is_zero() {
         tokio::time::sleep(cluster.time_left()).await;
-    }
-}
-
-/// Judges one look at the object.
-pub(crate) fn state(
-    cluster: &Cluster<'_>,
-    reference: &ObjectRef,
-    goal: &Goal,
-    object: Option<&Value>,
-) -> Result<State, StepError> {
-    let Some(object) = object else {
-        return Ok(match goal {
-            Goal::Absent => State::Reached,
-            _ => State::NotYet(format!("not there yet on cluster {}", cluster.name)),
-        });
-    };
-    let found = match goal {
-        Goal::Exists => State::Reached,
-        Goal::Absent => return Ok(State::NotYet(leaving(object))),
-        Goal::Address => readiness::has_address(object),
-        Goal::Keys(keys) => has_keys(object, keys),
-        Goal::Ready => return Ok(readiness::ready(reference, object)),
-        Goal::Condition { .. } | Goal::Until(_) if readiness::stale(object).is_some() => {
-            return Ok(State::NotYet(readiness::stale(object).unwrap_or_default()));
-        }
-        Goal::Condition { kind, is } => readiness::condition(object, kind, is),
-        Goal::Until(predicate) => match cluster.cx.eval(predicate, object)? {
-            true => State::Reached,
-            false => State::NotYet(format!(
-                "`{}` does not hold yet{}",
-                predicate.0,
-                readiness::conditions_in_words(object).map(|words| format!("; {words}")).unwrap_or_default()
-            )),
-        },
-    };
-    Ok(match found {
-        State::NotYet(reason) => {
-            readiness::final_failure(reference, object).map_or(State::NotYet(reason), State::Failed)
-        }
-        other => other,
-    })
-}
-
-fn leaving(object: &Value) -> String {
-    let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array).filter(|all| !all.is_empty());
-    let is_leaving = object.pointer("/metadata/deletionTimestamp").is_some();
-    match (is_leaving, finalizers) {
-        (false, _) => "still there, and nobody has deleted it".into(),
-        (true, None) => "it is being deleted".into(),
-        (true, Some(all)) => {
-            let names: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
-            format!("it is being deleted and waits for {}", names.join(", "))
-        }
-    }
-}
-
-fn has_keys(object: &Value, keys: &[String]) -> State {
-    let has = |key: &String| {
-        ["data", "binaryData"].iter().any(|field| object.get(*field).is_some_and(|data| data.get(key).is_some()))
-    };
-    let absent: Vec<&str> = keys.iter().filter(|key| !has(key)).map(String::as_str).collect();
-    match absent.is_empty() {
-        true => State::Reached,
-        false => State::NotYet(format!("it has no key {} yet", absent.join(", "))),
-    }
-}
-
-/// Readable after "did not".
-fn in_words(goal: &Goal) -> String {
-    match goal {
-        Goal::Exists => "appear".into(),
-        Goal::Absent => "disappear".into(),
-        Goal::Ready => "become ready".into(),
-        Goal::Condition { kind, is } if is == "True" => format!("become {kind}"),
-        Goal::Condition { kind, is } => format!("get to {kind}={is}"),
-        Goal::Until(predicate) => format!("come to `{}`", predicate.0),
-        Goal::Address => "get an address".into(),
-        Goal::Keys(keys) => format!("get the keys {}", keys.join(", ")),
     }
 }

@@ -19,10 +19,11 @@ use steps_sdk::{Outcome, Preview, StepError, UndoDefault, Value, Verdict};
 use super::set::SetField;
 use crate::cluster::Cluster;
 use crate::cluster::apply::{Applied, Applier, How, made, summary};
+use crate::cluster::goal::Goal;
 use crate::cluster::readiness;
 use crate::cluster::reference::ObjectRef;
 use crate::cluster::shown::shown;
-use crate::cluster::wait::{Goal, Wait};
+use crate::cluster::wait::Wait;
 use crate::cluster::wanted::{Wanted, wanted};
 
 /// Applies objects.
@@ -172,8 +173,8 @@ async fn wait_for(cluster: &Cluster<'_>, applied: &mut [Applied], wait: &WaitInp
         if wait.ready {
             goals.push(Goal::Ready);
         }
-        for goal in goals {
-            let seen = Wait::new(cluster, &applied[place].reference).until(&goal).await?;
+        if !goals.is_empty() {
+            let seen = Wait::new(cluster, &applied[place].reference).until(&goals).await?;
             applied[place].live = seen.unwrap_or_default();
         }
     }

@@ -15,9 +15,11 @@ use steps_sdk::{Outcome, Preview, StepError, UndoDefault, Value, Verdict};
 
 use crate::cluster::Cluster;
 use crate::cluster::apply::{Applier, How, made, summary};
+use crate::cluster::goal::{self, Goal};
+use crate::cluster::readiness::State;
 use crate::cluster::reference::ObjectRef;
 use crate::cluster::shown::LAST_APPLIED;
-use crate::cluster::wait::{Goal, Wait};
+use crate::cluster::wait::Wait;
 use crate::cluster::wanted::{Wanted, wanted};
 
 /// Carries an object.
@@ -95,7 +97,7 @@ impl Step for Carry {
         let source = inputs.source()?;
         let from = Cluster::named(cx, &inputs.from.cluster)?;
         let to = Cluster::named(cx, &inputs.to.cluster)?;
-        let object = Wait::new(&from, &source).until(&Goal::Keys(inputs.keys.clone())).await?;
+        let object = Wait::new(&from, &source).until(&[Goal::Keys(inputs.keys.clone())]).await?;
         let carried = inputs.carried(object.unwrap_or_default())?;
         let applied = Applier::new(&to, inputs.take_ownership).apply(&carried).await?;
         let summary = format!("{} on {}", summary(&applied), to.name);
@@ -162,21 +164,15 @@ impl Inputs {
     }
 }
 
-/// The object on its first cluster, if it has all the keys.
+/// The object on its first cluster, if it is there with all its keys.
 async fn present(from: &Cluster<'_>, source: &ObjectRef, keys: &[String]) -> Result<Option<Value>, StepError> {
     if from.served(source).await?.is_none() {
         return Ok(None);
     }
     let served = from.must_be_served(source).await?;
     let live = from.live(source, &served).await?;
-    let has = |object: &Value| {
-        keys.iter().all(|key| {
-            ["data", "binaryData"]
-                .iter()
-                .any(|field| object.pointer(&format!("/{field}")).is_some_and(|data| data.get(key).is_some()))
-        })
-    };
-    Ok(live.filter(has))
+    let is_complete = goal::state(from, source, &[Goal::Keys(keys.to_vec())], live.as_ref())? == State::Reached;
+    Ok(live.filter(|_| is_complete))
 }
 
 async fn found(to: &Cluster<'_>, one: &Wanted) -> Result<Outcome, StepError> {

@@ -12,10 +12,11 @@ use steps_sdk::value::Predicate;
 use steps_sdk::{Effect, EffectOf, Preview, StepError, Value, Verdict};
 
 use crate::cluster::Cluster;
+use crate::cluster::goal::{self, Goal};
 use crate::cluster::readiness::State;
 use crate::cluster::reference::{Named, ObjectRef};
 use crate::cluster::shown::shown;
-use crate::cluster::wait::{Goal, Wait, state};
+use crate::cluster::wait::Wait;
 
 /// Waits for an object.
 pub struct WaitFor;
@@ -95,10 +96,7 @@ impl Step for WaitFor {
     async fn run(&self, cx: &StepContext, inputs: Inputs) -> Result<Done<Outputs>, StepError> {
         let cluster = Cluster::of_step(cx)?;
         let (reference, goals) = read(&cluster, inputs)?;
-        let mut seen = None;
-        for goal in &goals {
-            seen = Wait::new(&cluster, &reference).until(goal).await?;
-        }
+        let seen = Wait::new(&cluster, &reference).until(&goals).await?;
         let summary = format!("{reference}: {}", if seen.is_some() { "as wanted" } else { "gone" });
         let uid =
             seen.as_ref().and_then(|object| object.pointer("/metadata/uid")).and_then(Value::as_str).map(str::to_owned);
@@ -140,7 +138,7 @@ fn read(cluster: &Cluster<'_>, inputs: Inputs) -> Result<(ObjectRef, Vec<Goal>),
     }
 }
 
-/// The first goal that does not hold now, with its reason.
+/// Why the goals do not hold now; `None` if they do.
 async fn unmet(cluster: &Cluster<'_>, reference: &ObjectRef, goals: &[Goal]) -> Result<Option<String>, StepError> {
     let live = match cluster.served(reference).await? {
         Some(_) => {
@@ -149,11 +147,8 @@ async fn unmet(cluster: &Cluster<'_>, reference: &ObjectRef, goals: &[Goal]) -> 
         }
         None => None,
     };
-    for goal in goals {
-        match state(cluster, reference, goal, live.as_ref())? {
-            State::Reached => {}
-            State::NotYet(reason) | State::Failed(reason) => return Ok(Some(reason)),
-        }
-    }
-    Ok(None)
+    Ok(match goal::state(cluster, reference, goals, live.as_ref())? {
+        State::Reached => None,
+        State::NotYet(reason) | State::Failed(reason) => Some(reason),
+    })
 }

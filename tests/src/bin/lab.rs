@@ -112,7 +112,10 @@ fn status(dir: PathBuf, out: &mut impl Write) -> Result<End, LabError> {
             }
             None => {
                 all_run = false;
-                say(out, &format!("{:<32} {:>8} has ended by itself: {}", process.name, process.id, process.log.display()));
+                say(
+                    out,
+                    &format!("{:<32} {:>8} has ended by itself: {}", process.name, process.id, process.log.display()),
+                );
             }
         }
     }
@@ -123,7 +126,10 @@ fn status(dir: PathBuf, out: &mut impl Write) -> Result<End, LabError> {
 fn describe(lab: &Lab, out: &mut impl Write) {
     for cluster in lab.clusters() {
         let (name, server, balancers) = (&cluster.name, cluster.server(), &cluster.load_balancers);
-        say(out, &format!("{name:<12} {server}  load balancers {balancers}.101…  kube-system {}", cluster.kube_system_uid));
+        say(
+            out,
+            &format!("{name:<12} {server}  load balancers {balancers}.101…  kube-system {}", cluster.kube_system_uid),
+        );
     }
     let dns = lab.dns();
     say(out, &format!("{:<12} {}  zone {}  key {} {}", "dns", dns.server, dns.zone, dns.key.name, dns.key.algorithm));

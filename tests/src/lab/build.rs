@@ -23,7 +23,11 @@ const STAMP: &str = "kube.stamp";
 pub enum Built {
     /// The program was there, from these sources and this Go.
     AsItWas(PathBuf),
-    New { program: PathBuf, bytes: u64, took: Duration },
+    New {
+        program: PathBuf,
+        bytes: u64,
+        took: Duration,
+    },
 }
 
 /// The program, if it is there and was built from the sources as they are now.
@@ -52,7 +56,10 @@ pub fn build(programs: &Path, say: &mut dyn FnMut(&str)) -> Result<Built, LabErr
     if program.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
         return Ok(Built::AsItWas(program));
     }
-    say(&format!("building Kubernetes {} and etcd with Go: 10 to 20 minutes the first time, half a minute after that", KUBERNETES.2));
+    say(&format!(
+        "building Kubernetes {} and etcd with Go: 10 to 20 minutes the first time, half a minute after that",
+        KUBERNETES.2
+    ));
     let began = Instant::now();
     let new = programs.join("kube.new");
     let status = go_build(&source, &new).status().map_err(LabError::file("run go"))?;

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
 };
 
 use super::error::LabError;
@@ -98,7 +98,12 @@ impl Certificates {
         self.dir.join("service-accounts.pub")
     }
 
-    fn sign(&self, file: &str, mut params: CertificateParams, by: &CertifiedIssuer<'_, KeyPair>) -> Result<(), LabError> {
+    fn sign(
+        &self,
+        file: &str,
+        mut params: CertificateParams,
+        by: &CertifiedIssuer<'_, KeyPair>,
+    ) -> Result<(), LabError> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate()?;

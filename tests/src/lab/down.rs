@@ -12,17 +12,32 @@ use super::{Cluster, Lab};
 /// What a process gets to end by itself. Agents use most of it for their Pods.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// Which processes end together.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Stage {
+    /// First, since they end the processes of their Pods.
+    Agents,
+    Servers,
+    /// Last, since API servers hang on it.
+    Etcd,
+}
+
+impl Stage {
+    fn of(process: &Process) -> Stage {
+        match process.name.as_str() {
+            "etcd" => Stage::Etcd,
+            name if name.ends_with("-agent") => Stage::Agents,
+            _ => Stage::Servers,
+        }
+    }
+}
+
 impl Lab {
-    /// Ends all processes: agents first, since they end the processes of their Pods; etcd last, since API servers hang on it. May be
-    /// called again. Logs, data and `lab.json` stay in the directory.
+    /// Ends all processes. May be called again. Logs, data and `lab.json` stay in the directory.
     pub fn down(&self) -> Result<(), LabError> {
         let mut processes = self.lock();
-        let is_agent = |process: &Process| process.name.ends_with("-agent");
-        let is_etcd = |process: &Process| process.name == "etcd";
-        let stages: [Box<dyn Fn(&Process) -> bool>; 3] =
-            [Box::new(is_agent), Box::new(move |process| !is_agent(process) && !is_etcd(process)), Box::new(is_etcd)];
-        for stage in stages {
-            let (ending, staying) = processes.drain(..).partition::<Vec<_>, _>(|process| stage(process));
+        for stage in [Stage::Agents, Stage::Servers, Stage::Etcd] {
+            let (ending, staying) = processes.drain(..).partition::<Vec<_>, _>(|process| Stage::of(process) == stage);
             let ended = process::end(&ending, GRACE);
             *processes = staying;
             if ended.is_err() {

@@ -28,7 +28,9 @@ pub enum LabError {
     #[error("{name:?} can not be the name of a cluster: use small letters, digits and hyphens, each name once")]
     ClusterName { name: String },
 
-    #[error("no free loopback addresses: on each of 127.1.x.x to 127.254.x.x something listens on a port that the lab needs, the last being {last}")]
+    #[error(
+        "no free loopback addresses: on each of 127.1.x.x to 127.254.x.x something listens on a port that the lab needs, the last being {last}"
+    )]
     NoAddresses { last: String, source: io::Error },
 
     #[error("make a certificate")]

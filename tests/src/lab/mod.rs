@@ -124,7 +124,8 @@ impl Lab {
 
     /// Writes what is known to `lab.json`, so that another process can end the lab at any time.
     fn save(&self, processes: &[Process]) -> Result<(), LabError> {
-        Record { clusters: self.clusters.clone(), dns: self.dns.clone(), processes: processes.to_vec() }.write(&self.dir)
+        Record { clusters: self.clusters.clone(), dns: self.dns.clone(), processes: processes.to_vec() }
+            .write(&self.dir)
     }
 }
 

@@ -34,7 +34,14 @@ impl Process {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let (out, err) = open().and_then(|out| Ok((out.try_clone()?, out))).map_err(LabError::file(what()))?;
         let error = LabError::file(what());
-        let child = command.current_dir(dir).stdin(Stdio::null()).stdout(out).stderr(err).process_group(0).spawn().map_err(error)?;
+        let child = command
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0)
+            .spawn()
+            .map_err(error)?;
         // It is our child and not waited for: even if it has ended already, the kernel still tells its start.
         let started = stat(child.id()).map(|stat| stat.started).ok_or_else(|| ended(name, log))?;
         Ok(Process { name: name.to_owned(), id: child.id(), started, log: log.to_owned() })

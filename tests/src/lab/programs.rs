@@ -143,7 +143,10 @@ mod tests {
     }
 
     fn words(command: &Command) -> Vec<String> {
-        std::iter::once(command.get_program()).chain(command.get_args()).map(|word| word.to_string_lossy().into()).collect()
+        std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|word| word.to_string_lossy().into())
+            .collect()
     }
 
     #[test]

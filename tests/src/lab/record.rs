@@ -78,7 +78,9 @@ impl Record {
     pub(super) fn read(dir: &Path) -> Result<Record, LabError> {
         let file = dir.join(FILE);
         let text = match fs::read(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LabError::NoLab { dir: dir.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(LabError::NoLab { dir: dir.to_owned() });
+            }
             other => other.map_err(LabError::file(format!("read {}", file.display())))?,
         };
         serde_json::from_slice(&text).map_err(|source| LabError::Record { file, source })

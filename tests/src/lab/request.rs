@@ -26,13 +26,15 @@ pub struct Admin {
 
 impl Admin {
     pub fn new(server: SocketAddrV4, certificates: &Certificates) -> Result<Admin, LabError> {
-        let read = |file: std::path::PathBuf| fs::read(&file).map_err(LabError::file(format!("read {}", file.display())));
+        let read =
+            |file: std::path::PathBuf| fs::read(&file).map_err(LabError::file(format!("read {}", file.display())));
         let (authority, certificate, key) = (
             read(certificates.authority())?,
             read(certificates.certificate(Client::Admin.file()))?,
             read(certificates.key(Client::Admin.file()))?,
         );
-        let tls = config(&authority, &certificate, &key).map_err(|source| LabError::Tls { server: server.to_string(), source })?;
+        let tls = config(&authority, &certificate, &key)
+            .map_err(|source| LabError::Tls { server: server.to_string(), source })?;
         Ok(Admin { server, tls: Arc::new(tls) })
     }
 

@@ -28,11 +28,7 @@ impl Settings {
         let mut path: Vec<PathBuf> = variable("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
         // Servers are not on everybody's path.
         path.extend(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
-        Settings {
-            home: cache.join("engine-lab"),
-            own_programs: variable("LAB_PROGRAMS").map(PathBuf::from),
-            path,
-        }
+        Settings { home: cache.join("engine-lab"), own_programs: variable("LAB_PROGRAMS").map(PathBuf::from), path }
     }
 
     /// Where the programs that were built are kept.

@@ -50,9 +50,9 @@ pub(super) fn up(dir: &Path, names: &[&str], programs: &Programs) -> Result<Lab,
     for index in 0..names.len() {
         lab.spawn_apiserver(programs, index)?;
     }
-    for index in 0..names.len() {
+    for (index, cluster) in lab.clusters.iter().enumerate() {
         lab.await_apiserver(index)?;
-        let (cluster, name) = (&lab.clusters[index], names[index]);
+        let name = &cluster.name;
         let mut controllers = control_plane::controller_manager(programs, block, index, cluster, &lab.dir);
         lab.start(&format!("{name}-controller-manager"), &mut controllers, &lab.dir)?;
         let mut agent = control_plane::agent(programs, index, cluster, &lab.dir);
@@ -87,7 +87,8 @@ fn check_names(names: &[&str]) -> Result<(), LabError> {
         let letters = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         // The directories of the clusters lie beside those of etcd, the DNS server and the logs.
         let taken = ["etcd", "dns", "log"].contains(name) || !seen.insert(name);
-        if name.is_empty() || name.len() > 40 || name.starts_with('-') || !letters || taken || seen.len() > CLUSTERS_MAX {
+        if name.is_empty() || name.len() > 40 || name.starts_with('-') || !letters || taken || seen.len() > CLUSTERS_MAX
+        {
             return Err(LabError::ClusterName { name: (*name).to_owned() });
         }
     }
@@ -131,7 +132,8 @@ fn write_access(lab: &Path, cluster: &Cluster) -> Result<(), LabError> {
 }
 
 fn write_kubeconfig(lab: &Lab) -> Result<(), LabError> {
-    let entry = |cluster: &Cluster| Entry::new(cluster, &Home::new(&lab.dir, &cluster.name).certificates(), Client::Admin);
+    let entry =
+        |cluster: &Cluster| Entry::new(cluster, &Home::new(&lab.dir, &cluster.name).certificates(), Client::Admin);
     let entries = lab.clusters.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
     kubeconfig::write(&lab.kubeconfig(), &entries)
 }

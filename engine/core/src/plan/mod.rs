@@ -10,6 +10,7 @@
 //!  digest.rs    what the plan means, in 64 characters
 //!  evaluate.rs  late values, while the plan is carried out
 //!  forecast.rs  what a run would do now
+//!  render.rs    the graph as text
 //! ```
 
 mod compile;
@@ -20,6 +21,7 @@ mod forecast;
 mod inputs;
 mod open;
 mod order;
+pub mod render;
 mod types;
 
 pub use compile::compile;

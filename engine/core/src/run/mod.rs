@@ -6,6 +6,7 @@
 //!  ready.rs     what could start, kept up to date by apply
 //!  schedule.rs  RunState::decide: what to do now
 //!  retry.rs     whether a failed attempt is followed by another, and when
+//!  prepare.rs   the last look before a step starts: its condition and its inputs
 //!  resume.rs    what a resume does with each step that a run left behind
 //! ```
 //!
@@ -14,6 +15,7 @@
 pub mod event;
 #[cfg(test)]
 mod generated;
+mod prepare;
 mod ready;
 pub mod resume;
 pub mod retry;
@@ -21,5 +23,6 @@ mod schedule;
 mod state;
 
 pub use event::{Event, Outputs, Recorded, RunOutcome, Unparked};
+pub use prepare::Prepared;
 pub use schedule::{Decision, Gate};
 pub use state::{Folded, Head, Hold, IllegalTransition, RunState, StepRecord, StepState, name};

@@ -13,7 +13,7 @@
 //! | Parked | StepUnparked | Pending, Succeeded, Skipped or Failed, as the person said |
 //! | Pending, Retrying, Parked | StepCancelled | Cancelled |
 //! | Succeeded, Failed, Cancelled, Retrying | StepParked (a doubtful or drifted `once` step) | Parked |
-//! | Failed, Cancelled | StepSucceeded (`verify` found it done) / StepUnparked | Succeeded / as the person said |
+//! | Failed, Cancelled, Running found on resume | StepSucceeded (`verify` found it done) / StepUnparked | Succeeded / as the person said |
 //! | Succeeded, Skipped, Failed, Cancelled, Retrying, Undone | StepReset | Pending |
 //! | Succeeded, Failed, Cancelled | StepUndone | Undone |
 
@@ -26,7 +26,7 @@ use steps_sdk::{StepError, Value};
 use super::event::{Event, Outputs, RunOutcome, Unparked};
 use super::ready::Ready;
 use crate::id::{Digest, StepId, StepIndex, Timestamp};
-use crate::plan::Plan;
+use crate::plan::{Fact, Plan};
 
 /// Where a step stands. Each variant says what must hold for a step to be in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -237,6 +237,25 @@ impl RunState {
         self.steps.iter().enumerate().map(|(i, record)| (StepIndex(i), record))
     }
 
+    /// How many steps are under way.
+    pub fn running(&self) -> usize {
+        self.ready.running
+    }
+
+    /// What expressions may know of a step.
+    pub fn fact(&self, step: &StepId) -> Fact<'_> {
+        let Some(index) = self.index_of(step) else {
+            return Fact::Unfinished;
+        };
+        let record = self.record(index);
+        match &record.state {
+            StepState::Pending | StepState::Running { .. } | StepState::Retrying { .. } | StepState::Parked { .. } => Fact::Unfinished,
+            StepState::Succeeded => Fact::Succeeded(record.outputs.as_ref().unwrap_or(&Value::Null)),
+            StepState::Skipped { .. } => Fact::Skipped,
+            StepState::Failed { .. } | StepState::Cancelled { .. } | StepState::Undone => Fact::Failed,
+        }
+    }
+
     /// Puts outputs in place that were read from their file.
     pub fn outputs_loaded(&mut self, index: StepIndex, outputs: Value) {
         self.steps[index.0].outputs = Some(outputs);
@@ -334,7 +353,7 @@ impl RunState {
         let next = match (now, event) {
             (S::Pending | S::Retrying { .. }, Event::StepStarted { attempt, .. }) if *attempt == self.steps[index.0].attempt + 1 => S::Running { attempt: *attempt },
             (S::Pending, Event::StepSkipped { because, .. }) => S::Skipped { because: because.clone() },
-            (S::Pending, Event::StepFailed { error, retry_at: None, .. }) => S::Failed { error: error.clone() },
+            (S::Pending | S::Retrying { .. }, Event::StepFailed { error, retry_at: None, .. }) => S::Failed { error: error.clone() },
 
             (S::Running { .. }, Event::MemoPut { .. } | Event::HoldTaken { .. }) => return Ok(None),
             (_, Event::HoldReleased { .. }) => return Ok(None),
@@ -344,7 +363,7 @@ impl RunState {
             (S::Running { .. }, Event::StepFailed { error, retry_at: None, .. }) => S::Failed { error: error.clone() },
 
             (S::Running { .. } | S::Succeeded | S::Failed { .. } | S::Cancelled { .. } | S::Retrying { .. }, Event::StepParked { why, .. }) => S::Parked { why: why.clone() },
-            (S::Parked { .. } | S::Failed { .. } | S::Cancelled { .. }, Event::StepUnparked { to, reason, .. }) => match to {
+            (S::Parked { .. } | S::Failed { .. } | S::Cancelled { .. } | S::Running { .. }, Event::StepUnparked { to, reason, .. }) => match to {
                 Unparked::Again => S::Pending,
                 Unparked::Done { .. } => S::Succeeded,
                 Unparked::Skipped => S::Skipped { because: reason.clone() },

@@ -58,8 +58,9 @@ type agent struct {
 	configs  listers.ConfigMapLister
 	wake     chan struct{}
 
-	held      map[types.UID]*held
-	balancers map[types.UID]*balancer
+	held       map[types.UID]*held
+	balancers  map[types.UID]*balancer
+	complaints map[string]string // what was said last of each object that something is wrong with
 }
 
 const (
@@ -89,7 +90,7 @@ func Main(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	a := &agent{options: given, client: client, wake: make(chan struct{}, 1),
-		held: map[types.UID]*held{}, balancers: map[types.UID]*balancer{}}
+		held: map[types.UID]*held{}, balancers: map[types.UID]*balancer{}, complaints: map[string]string{}}
 	if err := a.watch(ctx); err != nil {
 		return err
 	}
@@ -187,17 +188,23 @@ func (a *agent) round(ctx context.Context) {
 	}
 	sort.Slice(pods, func(i, j int) bool { return pods[i].CreationTimestamp.Before(&pods[j].CreationTimestamp) })
 	for _, pod := range pods {
-		if err := a.pod(ctx, pod, pods); err != nil {
-			log.Printf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
-		}
+		a.complain("pod "+pod.Namespace+"/"+pod.Name, a.pod(ctx, pod, pods))
 	}
 	a.forgetPods(pods)
 	for _, service := range services {
-		if err := a.service(ctx, service, services, pods); err != nil {
-			log.Printf("service %s/%s: %v", service.Namespace, service.Name, err)
-		}
+		a.complain("service "+service.Namespace+"/"+service.Name, a.service(ctx, service, services, pods))
 	}
 	a.forgetServices(services)
+}
+
+// complain says what is wrong with an object, once for each thing that is: rounds come several times a second.
+func (a *agent) complain(about string, err error) {
+	if err == nil {
+		delete(a.complaints, about)
+	} else if said := err.Error(); a.complaints[about] != said {
+		a.complaints[about] = said
+		log.Printf("%s: %s", about, said)
+	}
 }
 
 // end ends every container, by force after the grace period.

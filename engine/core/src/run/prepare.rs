@@ -1,0 +1,56 @@
+//! The last look before a step starts: its `when`, its inputs, and whether an earlier outcome of it is stale.
+
+use steps_sdk::{StepError, Value};
+
+use super::state::{RunState, StepState};
+use crate::id::{Digest, RunId, StepIndex, Timestamp};
+use crate::plan::{EvaluateError, Facts, evaluate_inputs, evaluate_when};
+
+/// What becomes of a step whose turn has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Prepared {
+    Start { inputs: Value, digest: Digest },
+    Skip { because: String },
+    /// An expression has no value: the step fails before it touches anything.
+    Fail(StepError),
+}
+
+impl RunState {
+    /// Evaluates `when` and the inputs. Everything that they refer to has ended, or this would not be the step's turn.
+    pub fn prepare(&self, index: StepIndex, run: &RunId) -> Prepared {
+        let step = self.plan.step(index);
+        let lookup = |id: &crate::id::StepId| self.fact(id);
+        let facts = Facts { fact: &lookup, run_id: run, started: self.head().started.unwrap_or(Timestamp(0)) };
+        match evaluate_when(step, &facts) {
+            Ok(true) => {}
+            Ok(false) => {
+                let condition = step.when.as_ref().map(|when| when.text.as_str()).unwrap_or_default();
+                return Prepared::Skip { because: format!("when `{condition}` is false") };
+            }
+            Err(error) => return Prepared::Fail(failure(error, "when")),
+        }
+        match evaluate_inputs(step, &facts) {
+            Ok(inputs) => Prepared::Start { digest: Digest::of_value(&inputs), inputs },
+            Err(error) => Prepared::Fail(failure(error, "inputs")),
+        }
+    }
+
+    /// Why the outcome of an ended step no longer counts after something that it needs has run again; `None`: it stands.
+    pub fn staleness(&self, index: StepIndex, run: &RunId) -> Option<String> {
+        let record = self.record(index);
+        match (&record.state, self.prepare(index, run)) {
+            (StepState::Succeeded, Prepared::Start { digest, .. }) if record.inputs.as_ref() == Some(&digest) => None,
+            // What a person declared done has no inputs to compare with.
+            (StepState::Succeeded, Prepared::Start { .. }) if record.inputs.is_none() => None,
+            (StepState::Succeeded, _) => Some("what it was made from has changed".into()),
+            (StepState::Skipped { .. }, Prepared::Start { .. }) => Some("its condition holds now".into()),
+            _ => None,
+        }
+    }
+}
+
+fn failure(error: EvaluateError, what: &str) -> StepError {
+    let mut failed = StepError::permanent("E107", format!("its {what} cannot be evaluated")).cause(&error.message).not_started();
+    failed.help = error.help;
+    failed
+}

@@ -1,0 +1,390 @@
+//! What KDL accepts and nobody means, and what KDL refuses in words that do not help: the traps of docs/language.md, found in the
+//! tokens, before the parser. Each gives a problem on the offending token and a replacement, so that the rest is read.
+//!
+//! What can be seen only in the tree (properties given twice, words like `yes`) is in [`super::meaning`].
+
+use std::ops::Range;
+
+use crate::diagnostic::{Place, Problem, SourceId};
+
+use super::mend::Mend;
+use super::text;
+use super::token::{Token, TokenKind, is_forbidden};
+use super::tree::Scalar;
+use super::words::{self, Role};
+
+/// Problems, and what to replace so that the parser can read on.
+#[derive(Default)]
+pub struct Findings {
+    pub problems: Vec<Problem>,
+    pub mends: Vec<Mend>,
+}
+
+/// More problems than a person reads; a text of nothing but mistakes must not fill the memory.
+pub const PROBLEMS_MAX: usize = 200;
+
+impl Findings {
+    pub fn problem(&mut self, problem: Problem) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem);
+        }
+    }
+
+    fn report(&mut self, problem: Problem, mend: Mend) {
+        self.problem(problem);
+        self.mends.push(mend);
+    }
+}
+
+pub fn find(id: SourceId, source: &str, tokens: &[Token]) -> Findings {
+    let mut finder = Finder { id, source, found: Findings::default() };
+    finder.forbidden_characters(tokens);
+    finder.comments(tokens);
+    let significant: Vec<Token> = tokens.iter().filter(|token| !token.is_trivia()).copied().collect();
+    let moved = finder.block_starts(tokens);
+    let joined: Vec<Token> = significant.iter().filter(|token| !moved.iter().any(|gap| gap.contains(&token.start))).copied().collect();
+    finder.lone_blocks(&joined);
+    let mut start = 0;
+    for (index, token) in significant.iter().enumerate() {
+        if ends_node(token.kind) {
+            finder.node(&significant[start..index], follows_block(&significant, start), token.kind == TokenKind::Open);
+            start = index + 1;
+        }
+    }
+    finder.node(&significant[start..], follows_block(&significant, start), false);
+    finder.found
+}
+
+fn ends_node(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::Newline | TokenKind::Semicolon | TokenKind::Open | TokenKind::Close)
+}
+
+fn follows_block(tokens: &[Token], start: usize) -> bool {
+    start > 0 && tokens[start - 1].kind == TokenKind::Close
+}
+
+/// One argument, name, value or sign of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Item {
+    kind: ItemKind,
+    start: usize,
+    end: usize,
+    /// The token, when the item is one.
+    token: Option<Token>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ItemKind {
+    Value,
+    Equals,
+    /// Two `=` side by side.
+    DoubleEquals,
+    /// `(…)`.
+    Annotation,
+}
+
+const COMPARISONS: [&str; 9] = ["&&", "||", "!", "!=", ">", "<", ">=", "<=", "?"];
+/// They join an expression that a comparison has shown to be one.
+const JOINTS: [&str; 6] = ["+", "-", "*", "%", "/", ":"];
+
+struct Finder<'a> {
+    id: SourceId,
+    source: &'a str,
+    found: Findings,
+}
+
+impl Finder<'_> {
+    fn place(&self, range: Range<usize>) -> Place {
+        Place::new(self.id, range.start, range.end)
+    }
+
+    fn report(&mut self, problem: Problem, mend: Mend) {
+        self.found.report(problem, mend);
+    }
+
+    fn forbidden_characters(&mut self, tokens: &[Token]) {
+        let start = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        for (offset, c) in self.source[start..].char_indices().filter(|(_, c)| is_forbidden(*c)) {
+            let at = start + offset..start + offset + c.len_utf8();
+            let problem = Problem::error("L005", self.place(at), format!("the invisible character U+{:04X} is not allowed", c as u32))
+                .label("stands here")
+                .help(format!("take it out; inside a string it can be written `\\u{{{:x}}}`", c as u32));
+            self.found.problem(problem);
+        }
+        let in_comments = tokens.iter().filter(|token| token.kind == TokenKind::LineComment && token.text(self.source).contains(is_forbidden));
+        self.found.mends.extend(in_comments.map(|token| Mend::remove(token.start..token.end)));
+    }
+
+    /// The parser recurses once for every `*` and `/` of a block comment, so it is given none.
+    fn comments(&mut self, tokens: &[Token]) {
+        for token in tokens {
+            if let TokenKind::BlockComment { is_closed, .. } = token.kind {
+                self.found.mends.push(Mend::remove(token.start..token.end));
+                if !is_closed {
+                    let problem = Problem::error("L029", self.place(token.start..token.start + 2), "the comment is not closed")
+                        .label("opened here")
+                        .help("close it with `*/`; comments nest, so each `/*` inside needs its own");
+                    self.found.problem(problem);
+                }
+            }
+        }
+    }
+
+    /// `{` at the start of a line: KDL takes it for a node without a name. Gives what stands between it and its node.
+    fn block_starts(&mut self, tokens: &[Token]) -> Vec<Range<usize>> {
+        let mut gaps = Vec::new();
+        for (index, token) in tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Open) {
+            let is_between = |token: &Token| token.is_trivia() || token.kind == TokenKind::Newline;
+            let Some(before) = tokens[..index].iter().rposition(|token| !is_between(token)) else { continue };
+            let (head, between) = (tokens[before], &tokens[before + 1..index]);
+            if !head.is_value() || between.iter().all(Token::is_trivia) {
+                continue;
+            }
+            let mut problem = Problem::error("L024", self.place(token.start..token.end), "the block begins on a line of its own")
+                .label("KDL takes it for a node without a name")
+                .help("write `{` at the end of the line above");
+            if !between.iter().any(Token::is_trivia) {
+                problem = problem.fix(self.place(head.end..token.start), " ");
+            }
+            self.report(problem, Mend::remove(head.end..token.start));
+            gaps.push(head.end..token.start);
+        }
+        gaps
+    }
+
+    /// `{` that belongs to no node, or is the second of one. Nothing of such a block is read.
+    fn lone_blocks(&mut self, tokens: &[Token]) {
+        let mut open: Vec<(usize, bool)> = Vec::new();
+        for (index, token) in tokens.iter().enumerate() {
+            let before = index.checked_sub(1).map(|before| tokens[before].kind);
+            match token.kind {
+                TokenKind::Open => {
+                    let is_slashed = before == Some(TokenKind::Slashdash);
+                    let owner = tokens[..index].iter().rev().find(|token| token.kind != TokenKind::Slashdash).map(|token| token.kind);
+                    let is_lone = match owner {
+                        None | Some(TokenKind::Newline | TokenKind::Semicolon | TokenKind::Open) => true,
+                        Some(TokenKind::Close) => !is_slashed,
+                        Some(_) => false,
+                    };
+                    if is_lone {
+                        let message = if owner == Some(TokenKind::Close) { "a node has one block" } else { "this block belongs to no node" };
+                        let at = self.place(token.start..token.end);
+                        self.found.problem(Problem::error("L006", at, message).label("not read").help("write a name before it: `name { … }`"));
+                    }
+                    open.push((token.start, is_lone));
+                }
+                TokenKind::Close => {
+                    if let Some((start, true)) = open.pop() {
+                        self.found.mends.push(Mend::remove(start..token.end));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// One node: its name and what stands on it, up to its block or its end.
+    fn node(&mut self, tokens: &[Token], follows_block: bool, is_before_block: bool) {
+        if follows_block {
+            self.missing_break(tokens);
+        }
+        self.slashdashes(tokens, is_before_block);
+        let items = self.items(tokens);
+        let items = self.annotations(items);
+        let expressions = self.expressions(&items);
+        for (index, item) in items.iter().enumerate() {
+            if expressions.iter().any(|range| range.contains(&index)) {
+                continue;
+            }
+            let next = items.get(index + 1).map(|next| next.kind);
+            match item.kind {
+                ItemKind::Value => {
+                    let is_name = index == 0 || next == Some(ItemKind::Equals);
+                    self.value(item, if is_name { Role::Name } else { Role::Value });
+                }
+                ItemKind::Equals => self.equals(&items, index),
+                ItemKind::DoubleEquals => self.stray_comparison(item),
+                ItemKind::Annotation => {}
+            }
+        }
+    }
+
+    /// `a { } b`: a node goes on after its block.
+    fn missing_break(&mut self, tokens: &[Token]) {
+        let Some(first) = tokens.first().filter(|_| tokens.iter().any(Token::is_value)) else { return };
+        let at = self.place(first.start..first.end);
+        let before = self.place(first.start..first.start);
+        let problem = Problem::error("L025", at, "a node stands on the line where a block ends")
+            .label("begins a new node")
+            .help("put it on a line of its own, or `;` before it")
+            .fix(before, "; ");
+        self.report(problem, Mend::insert(first.start, ";"));
+    }
+
+    /// `/-` that has nothing to take away.
+    fn slashdashes(&mut self, tokens: &[Token], is_before_block: bool) {
+        for (index, token) in tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Slashdash) {
+            let after_equals = index > 0 && tokens[index - 1].kind == TokenKind::Equals;
+            let has_object = match tokens.get(index + 1) {
+                Some(next) => next.is_value() || next.kind == TokenKind::ParenOpen,
+                None => is_before_block,
+            };
+            if has_object && !after_equals {
+                continue;
+            }
+            let at = self.place(token.start..token.end);
+            let problem = Problem::error("L030", at, "`/-` takes nothing away here")
+                .label("nothing follows that it could take")
+                .help("write one `/-` before each node, value or block that is to be left out")
+                .fix(at, "");
+            self.report(problem, Mend::remove(token.start..token.end));
+        }
+    }
+
+    /// Joins what stands together without space.
+    fn items(&self, tokens: &[Token]) -> Vec<Item> {
+        let mut items: Vec<Item> = Vec::new();
+        let mut annotation_from: Option<usize> = None;
+        for token in tokens {
+            let kind = match token.kind {
+                TokenKind::Slashdash => continue,
+                TokenKind::ParenOpen => {
+                    annotation_from = Some(token.start);
+                    continue;
+                }
+                TokenKind::ParenClose => match annotation_from.take() {
+                    Some(start) => {
+                        items.retain(|item| item.start < start);
+                        items.push(Item { kind: ItemKind::Annotation, start, end: token.end, token: None });
+                        continue;
+                    }
+                    None => ItemKind::Value,
+                },
+                TokenKind::Equals => ItemKind::Equals,
+                _ => ItemKind::Value,
+            };
+            match items.last_mut() {
+                Some(last) if last.end == token.start && last.kind == kind && kind == ItemKind::Value => {
+                    (last.end, last.token) = (token.end, None);
+                }
+                Some(last) if last.end == token.start && last.kind == ItemKind::Equals && kind == ItemKind::Equals => {
+                    (last.end, last.kind) = (token.end, ItemKind::DoubleEquals);
+                }
+                _ => items.push(Item { kind, start: token.start, end: token.end, token: Some(*token) }),
+            }
+        }
+        items
+    }
+
+    /// `(u8)5`: the kinds of steps know their types.
+    fn annotations(&mut self, items: Vec<Item>) -> Vec<Item> {
+        for item in items.iter().filter(|item| item.kind == ItemKind::Annotation) {
+            let at = self.place(item.start..item.end);
+            let problem = Problem::error("L027", at, format!("`{}` is a type annotation, which workflows do not have", &self.source[item.start..item.end]))
+                .label("not used")
+                .help("take it out: every input already has a type")
+                .fix(at, "");
+            self.report(problem, Mend::remove(item.start..item.end));
+        }
+        items.into_iter().filter(|item| item.kind != ItemKind::Annotation).collect()
+    }
+
+    fn written(&self, item: &Item) -> &str {
+        &self.source[item.start..item.end]
+    }
+
+    fn is_comparison(&self, items: &[Item], index: usize) -> bool {
+        let item = &items[index];
+        match item.kind {
+            ItemKind::DoubleEquals => true,
+            ItemKind::Value => item.token.is_some_and(|token| token.kind == TokenKind::Word) && COMPARISONS.contains(&self.written(item)),
+            ItemKind::Equals | ItemKind::Annotation => false,
+        }
+    }
+
+    /// `>` and `=` side by side are one sign.
+    fn is_tail_of_sign(&self, items: &[Item], index: usize) -> bool {
+        index > 0 && items[index].kind == ItemKind::Equals && items[index - 1].end == items[index].start && self.is_comparison(items, index - 1)
+    }
+
+    fn is_sign(&self, items: &[Item], index: usize) -> bool {
+        let is_joint = items[index].kind == ItemKind::Value && JOINTS.contains(&self.written(&items[index]));
+        is_joint || self.is_comparison(items, index) || self.is_tail_of_sign(items, index)
+    }
+
+    /// Expressions written without quotes over several arguments: `when a && b`. Gives the items that each takes.
+    fn expressions(&mut self, items: &[Item]) -> Vec<Range<usize>> {
+        let mut taken: Vec<Range<usize>> = Vec::new();
+        for index in 1..items.len() {
+            if taken.last().is_some_and(|range| range.end > index) || !self.is_comparison(items, index) {
+                continue;
+            }
+            let floor = taken.last().map_or(1, |range| range.end);
+            let mut start = index;
+            while start > floor && items[start - 1].kind == ItemKind::Value && (self.is_sign(items, start) || self.is_sign(items, start - 1)) {
+                start -= 1;
+            }
+            let mut end = index + 1;
+            while end < items.len() && items[end].kind != ItemKind::Annotation && (self.is_sign(items, end) || self.is_sign(items, end - 1)) {
+                end += 1;
+            }
+            let sign_end = if index + 1 < end && self.is_tail_of_sign(items, index + 1) { items[index + 1].end } else { items[index].end };
+            self.expression(items[start].start..items[end - 1].end, items[index].start..sign_end);
+            taken.push(start..end);
+        }
+        taken
+    }
+
+    fn expression(&mut self, whole: Range<usize>, sign: Range<usize>) {
+        let written = &self.source[whole.clone()];
+        let at = self.place(whole.clone());
+        let sign_text = &self.source[sign.clone()];
+        let mut problem = Problem::error("L013", self.place(sign), format!("KDL takes `{sign_text}` for an argument of its own"))
+            .label("part of an expression")
+            .related(at, "the whole expression needs quotes");
+        problem = if written.contains('"') {
+            problem.help("put the whole expression in one pair of quotes; strings inside it are written with '…'")
+        } else {
+            problem.help(format!("write {}", text::quoted(written))).fix(at, text::quoted(written))
+        };
+        let meaning = Scalar::Text(text::bare(self.source, whole.clone()));
+        self.report(problem, Mend::value(whole, meaning));
+    }
+
+    fn stray_comparison(&mut self, item: &Item) {
+        let problem = Problem::error("L013", self.place(item.start..item.end), "KDL takes `==` for two `=`")
+            .label("part of an expression")
+            .help("put the whole expression in quotes");
+        self.report(problem, Mend::remove(item.start..item.end));
+    }
+
+    fn value(&mut self, item: &Item, role: Role) {
+        let found = match item.token {
+            Some(token) if token.is_value() => words::check(self.id, self.source, token, role),
+            _ => Some(words::run_together(self.id, self.source, item.start..item.end)),
+        };
+        if let Some(found) = found {
+            found.problems.into_iter().for_each(|problem| self.found.problem(problem));
+            self.found.mends.push(found.mend);
+        }
+    }
+
+    /// `a=`, `=b`, `a=b=c`, and `a=b` where a node begins.
+    fn equals(&mut self, items: &[Item], index: usize) {
+        let item = items[index];
+        let is_value = |item: Option<&Item>| item.is_some_and(|item| item.kind == ItemKind::Value);
+        let before = index.checked_sub(1).and_then(|before| items.get(before));
+        let has_value = is_value(items.get(index + 1));
+        let is_second = index >= 2 && items[index - 2].kind == ItemKind::Equals;
+        let (message, help) = match (is_value(before), is_second) {
+            (true, false) if index > 1 && has_value => return,
+            (true, true) => ("a property has one value", "put the value in quotes if it contains `=`"),
+            (true, false) if index == 1 => ("a property stands where the name of a node belongs", "write the node's name before it: `name key=value`"),
+            (true, false) => ("the value is missing after `=`", "write `name=value`; an empty text is `\"\"`"),
+            (false, _) => ("the name is missing before `=`", "write `name=value`"),
+        };
+        let problem = Problem::error("L026", self.place(item.start..item.end), message).label("half a property").help(help);
+        let start = before.filter(|_| !has_value && index > 1 && !is_second).map_or(item.start, |before| before.start);
+        self.report(problem, Mend::remove(start..item.end));
+    }
+}

@@ -1,0 +1,60 @@
+# `just` alone lists the commands. A newcomer needs none of them: the README has the plain ones.
+
+default:
+    @just --list
+
+# what CI requires
+check: fmt-check core-alone lint doc test
+
+# every test; the lab's say in words when they were left out
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+fmt:
+    cargo fmt --all
+
+fmt-check:
+    cargo fmt --all --check
+
+# features unify in a workspace build, so the pure half is checked by itself too
+core-alone:
+    cargo check -p engine-core
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# licences, advisories and doubled dependencies; needs cargo-deny
+deny:
+    cargo deny check
+
+# accept changed snapshots; needs cargo-insta
+snap:
+    cargo insta review
+
+# ratios against bare limits of this machine
+bench:
+    cargo build --release -p engine -p engine-bench
+    cargo run --release -p engine-bench
+
+# the whole in a minute, without a cluster
+demo:
+    cargo run --release -- demo
+
+# builds etcd, kube-apiserver and the rest from their Go modules (about 20 minutes the first time)
+lab-build:
+    cargo run -q -p engine-tests --bin lab -- build
+
+# three control planes and a DNS server, as processes
+lab-up *DIR:
+    cargo run -q -p engine-tests --bin lab -- up {{DIR}}
+
+lab-down *DIR:
+    cargo run -q -p engine-tests --bin lab -- down {{DIR}}
+
+# a fresh lab, workflows/region-trust.kdl twice and once with kills
+lab-trust:
+    cargo build --release -p engine
+    cargo run -q --release -p engine-tests --bin lab -- trust
