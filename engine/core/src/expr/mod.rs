@@ -63,6 +63,26 @@ impl Expr {
 
 /// Functions that can be called by name; nothing else may have such a name.
 pub const FUNCTIONS: [&str; 22] = [
-    "exists", "succeeded", "failed", "skipped", "join", "split", "format", "size", "cidr", "semver", "sha256", "base64", "pem", "has", "bool",
-    "bytes", "double", "int", "matches", "string", "type", "dyn",
+    "exists",
+    "succeeded",
+    "failed",
+    "skipped",
+    "join",
+    "split",
+    "format",
+    "size",
+    "cidr",
+    "semver",
+    "sha256",
+    "base64",
+    "pem",
+    "has",
+    "bool",
+    "bytes",
+    "double",
+    "int",
+    "matches",
+    "string",
+    "type",
+    "dyn",
 ];

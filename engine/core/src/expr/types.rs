@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use steps_sdk::schema::{Format, Schema, Shape, Reference};
+use steps_sdk::schema::{Format, Reference, Schema, Shape};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Type {
@@ -50,7 +50,9 @@ impl Type {
             Shape::Enum(words) => Type::Enum(words.clone()),
             Shape::List(items) => Type::List(Box::new(Type::of_schema(items))),
             Shape::Map(values) => Type::Map(Box::new(Type::of_schema(values))),
-            Shape::Object(object) => Type::Object(object.fields.iter().map(|field| TypeField::of(field, field.required)).collect()),
+            Shape::Object(object) => {
+                Type::Object(object.fields.iter().map(|field| TypeField::of(field, field.required)).collect())
+            }
             Shape::OneOf(choices) => Type::Object(choices.iter().map(|choice| TypeField::of(choice, false)).collect()),
             Shape::Reference(Reference::Cluster) => Type::Cluster,
             Shape::Reference(Reference::Secret) => Type::Secret,

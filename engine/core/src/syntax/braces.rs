@@ -61,7 +61,8 @@ impl LeftOpen {
         let message = format!("the block of {} is left open", block_name(source, tokens, self.open));
         let mut problem = Problem::error("L007", at, message).label("opened here, never closed");
         if let Some(seen) = self.seen_at.map(|index| tokens[index]) {
-            problem = problem.related(Place::new(id, seen.start, seen.end), "by its indentation, this stands outside of the block");
+            problem = problem
+                .related(Place::new(id, seen.start, seen.end), "by its indentation, this stands outside of the block");
         }
         problem.help("add the missing `}`")
     }
@@ -119,7 +120,11 @@ fn left_open_by_indentation(source: &str, tokens: &[Token]) -> Option<Vec<LeftOp
 }
 
 fn end_of_last(tokens: &[Token]) -> usize {
-    tokens.iter().rev().find(|token| !token.is_trivia() && token.kind != TokenKind::Newline).map_or(0, |token| token.end)
+    tokens
+        .iter()
+        .rev()
+        .find(|token| !token.is_trivia() && token.kind != TokenKind::Newline)
+        .map_or(0, |token| token.end)
 }
 
 /// The head of the node that a `{` belongs to, shortened: `` `step ca` ``.

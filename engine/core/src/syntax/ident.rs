@@ -9,8 +9,27 @@ pub const ROOTS: [&str; 7] = ["inputs", "clusters", "run", "param", "self", "obj
 
 /// Words that CEL keeps for itself: its literals, its operator `in`, and what its grammar reserves.
 const RESERVED: [&str; 21] = [
-    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace", "null",
-    "package", "return", "true", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "namespace",
+    "null",
+    "package",
+    "return",
+    "true",
+    "var",
+    "void",
+    "while",
 ];
 
 /// Why a name cannot be used.
@@ -49,7 +68,12 @@ pub fn check(name: &str) -> Result<(), NotAName> {
         return Ok(());
     };
     let instead = format!("{name}_1");
-    Err(NotAName { code: "L041", message: format!("`{name}` {taken}"), help: format!("choose another name, such as `{instead}`"), instead: None })
+    Err(NotAName {
+        code: "L041",
+        message: format!("`{name}` {taken}"),
+        help: format!("choose another name, such as `{instead}`"),
+        instead: None,
+    })
 }
 
 fn malformed(name: &str) -> NotAName {

@@ -16,7 +16,11 @@ pub fn check(nodes: &[Node]) -> Vec<Problem> {
             break;
         }
         repeated_properties(node, &mut problems);
-        let values = node.args.iter().map(|arg| (None, arg)).chain(node.props.iter().map(|prop| (Some(prop.name.value.as_str()), &prop.value)));
+        let values = node
+            .args
+            .iter()
+            .map(|arg| (None, arg))
+            .chain(node.props.iter().map(|prop| (Some(prop.name.value.as_str()), &prop.value)));
         problems.extend(values.filter_map(|(name, value)| truth_word(node, name, value)));
         left.extend(node.children().iter().rev());
     }

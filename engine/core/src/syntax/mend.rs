@@ -90,7 +90,12 @@ mod tests {
 
     #[test]
     fn places_of_the_mended_text_are_told_in_the_file() {
-        let mends = vec![Mend::insert(9, "}"), Mend::value(2..5, Scalar::Null), Mend::value(3..4, Scalar::Null), Mend::remove(6..8)];
+        let mends = vec![
+            Mend::insert(9, "}"),
+            Mend::value(2..5, Scalar::Null),
+            Mend::value(3..4, Scalar::Null),
+            Mend::remove(6..8),
+        ];
         let mended = Mended::new("a 1.4 /- b c", mends);
         assert_eq!(mended.text, "a x   }b c");
         assert_eq!(mended.original(2..3), 2..5);

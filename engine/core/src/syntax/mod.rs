@@ -41,7 +41,8 @@ pub fn parse(id: SourceId, source: &Source) -> (Document, Vec<Problem>) {
     found.problems.extend(braces.problems);
     found.mends.extend(braces.mends);
     let (mut document, unreadable) = read::read(id, text, found.mends);
-    document.is_whole &= found.problems.iter().all(|problem| !matches!(problem.code, "L006" | "L007" | "L008" | "L022" | "L029"));
+    document.is_whole &=
+        found.problems.iter().all(|problem| !matches!(problem.code, "L006" | "L007" | "L008" | "L022" | "L029"));
     found.problems.extend(unreadable);
     found.problems.extend(meaning::check(&document.nodes));
     found.problems.sort_by_key(|problem| problem.at);

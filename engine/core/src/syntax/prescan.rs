@@ -25,7 +25,9 @@ pub fn scan(id: SourceId, source: &str) -> Result<Vec<Token>, Problem> {
         if let Err((code, message, at)) = depths.step(token) {
             return Err(Problem::error(code, Place::new(id, at, at + token_width(token)), message)
                 .label("one level too many")
-                .help("real workflows nest a few levels; write the inner part as a `template`, or take the comment out"));
+                .help(
+                    "real workflows nest a few levels; write the inner part as a `template`, or take the comment out",
+                ));
         }
     }
     Ok(tokens)

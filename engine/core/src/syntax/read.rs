@@ -21,7 +21,9 @@ pub fn read(id: SourceId, source: &str, mut mends: Vec<Mend>) -> (Document, Vec<
     for _ in 0..3 {
         let reader = Reader::new(id, source, mends.clone());
         let failures = match reader.document() {
-            Ok(document) => return (Document { nodes: reader.nodes(&document), is_whole: problems.is_empty() }, problems),
+            Ok(document) => {
+                return (Document { nodes: reader.nodes(&document), is_whole: problems.is_empty() }, problems);
+            }
             Err(failures) => failures,
         };
         let mut spans: Vec<Range<usize>> = Vec::new();
@@ -48,9 +50,9 @@ struct Failure {
 impl Failure {
     fn problem(&self, id: SourceId) -> Problem {
         let at = Place::new(id, self.at.start, self.at.end);
-        Problem::error("L006", at, format!("the file cannot be read here: {}", self.message))
-            .label("not KDL")
-            .help(self.help.as_deref().unwrap_or("a node is a name, then values and properties, then a block in `{ … }`"))
+        Problem::error("L006", at, format!("the file cannot be read here: {}", self.message)).label("not KDL").help(
+            self.help.as_deref().unwrap_or("a node is a name, then values and properties, then a block in `{ … }`"),
+        )
     }
 }
 
@@ -105,12 +107,14 @@ impl<'a> Reader<'a> {
             };
             return Err(misplaced.into_iter().take(PROBLEMS_MAX).map(failure).collect());
         }
-        KdlDocument::parse_v2(&self.mended.text).map_err(|error| error.diagnostics.into_iter().map(|diagnostic| self.failure(diagnostic)).collect())
+        KdlDocument::parse_v2(&self.mended.text)
+            .map_err(|error| error.diagnostics.into_iter().map(|diagnostic| self.failure(diagnostic)).collect())
     }
 
     fn failure(&self, diagnostic: kdl::KdlDiagnostic) -> Failure {
         let start = diagnostic.span.offset();
-        let mut message = diagnostic.message.unwrap_or_else(|| "this is not KDL".into()).trim_end_matches('.').to_owned();
+        let mut message =
+            diagnostic.message.unwrap_or_else(|| "this is not KDL".into()).trim_end_matches('.').to_owned();
         if let Some(first) = message.get_mut(..1) {
             first.make_ascii_lowercase();
         }
@@ -142,7 +146,8 @@ impl<'a> Reader<'a> {
             None => Spanned::new(node.name().value().to_owned(), self.place(span.offset()..span.offset() + span.len())),
         };
         let ends_it = |token: &Token| !matches!(token.kind, TokenKind::Newline | TokenKind::Semicolon);
-        let end = self.tokens_in(span).filter(ends_it).last().map_or(name.at, |token| self.place(token.start..token.end));
+        let end =
+            self.tokens_in(span).filter(ends_it).last().map_or(name.at, |token| self.place(token.start..token.end));
         let mut read = Node { at: name.at.to(end), name, args: Vec::new(), props: Vec::new(), children: None };
         for entry in node.entries() {
             let value = self.value(entry);
@@ -178,7 +183,10 @@ impl<'a> Reader<'a> {
         let span = entry.span();
         let Some(token) = self.tokens_in(span).filter(Token::is_value).last() else {
             // The parser gives an entry without a value token only for a text that the mends cannot produce.
-            return Arg { value: self.scalar(entry.value(), None), at: self.place(span.offset()..span.offset() + span.len()) };
+            return Arg {
+                value: self.scalar(entry.value(), None),
+                at: self.place(span.offset()..span.offset() + span.len()),
+            };
         };
         let value = match self.mended.meaning(token.start) {
             Some(meaning) => meaning.clone(),

@@ -8,7 +8,7 @@ use super::token::{TextForm, Token, TokenKind, is_word_char};
 
 /// Indices of the tokens that stand where they cannot.
 pub fn misplaced(source: &str, tokens: &[Token]) -> Vec<usize> {
-    let mut form = Form { state: State::Start, depth: 0, last_end: 0 };
+    let mut form = Form { state: State::Start, blocks: Vec::new(), last_end: 0 };
     let mut wrong = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
         if !form.takes(source, token) {
@@ -17,7 +17,7 @@ pub fn misplaced(source: &str, tokens: &[Token]) -> Vec<usize> {
         }
         form.last_end = token.end;
     }
-    if form.depth > 0 || matches!(form.state, State::Value | State::Slashed | State::SlashedStart) {
+    if !form.blocks.is_empty() || matches!(form.state, State::Value | State::Slashed | State::SlashedStart) {
         wrong.extend(tokens.len().checked_sub(1));
     }
     wrong
@@ -39,37 +39,50 @@ enum State {
     Slashed,
     /// After a block: the end, or `/-` and another block.
     AfterBlock,
+    /// After a block that is commented out: the same, or the block that counts.
+    AfterSlashedBlock,
     SlashedAfterBlock,
 }
 
 struct Form {
     state: State,
-    depth: usize,
+    /// For every open block: whether it is commented out.
+    blocks: Vec<bool>,
     last_end: usize,
 }
 
 impl Form {
     fn takes(&mut self, source: &str, token: &Token) -> bool {
-        use State::{AfterBlock, Argument, Entries, Slashed, SlashedAfterBlock, SlashedStart, Start, Value};
+        use State::{
+            AfterBlock, AfterSlashedBlock, Argument, Entries, Slashed, SlashedAfterBlock, SlashedStart, Start, Value,
+        };
         let next = match (self.state, token.kind) {
-            (state, TokenKind::LineComment) if matches!(state, Entries | Argument | AfterBlock) => state,
+            (state, TokenKind::LineComment) if matches!(state, Entries | Argument | AfterBlock | AfterSlashedBlock) => {
+                state
+            }
             (state, TokenKind::LineComment | TokenKind::Continuation) if state != Value => state,
             (Start | SlashedStart | Slashed | SlashedAfterBlock, TokenKind::Newline) => self.state,
-            (Start | Entries | Argument | AfterBlock, TokenKind::Newline | TokenKind::Semicolon) => Start,
+            (
+                Start | Entries | Argument | AfterBlock | AfterSlashedBlock,
+                TokenKind::Newline | TokenKind::Semicolon,
+            ) => Start,
             (Start, TokenKind::Slashdash) => SlashedStart,
             (Entries | Argument, TokenKind::Slashdash) => Slashed,
-            (AfterBlock, TokenKind::Slashdash) => SlashedAfterBlock,
+            (AfterBlock | AfterSlashedBlock, TokenKind::Slashdash) => SlashedAfterBlock,
             (Start | SlashedStart, TokenKind::Word | TokenKind::Text(_)) => Entries,
             (Entries | Argument | Slashed, TokenKind::Word | TokenKind::Text(_)) => Argument,
             (Argument, TokenKind::Equals) => Value,
             (Value, TokenKind::Word | TokenKind::Text(_)) => Entries,
-            (Entries | Argument | Slashed | SlashedAfterBlock, TokenKind::Open) => {
-                self.depth += 1;
+            (Entries | Argument | Slashed | SlashedAfterBlock | AfterSlashedBlock, TokenKind::Open) => {
+                self.blocks.push(matches!(self.state, Slashed | SlashedAfterBlock));
                 Start
             }
-            (Start | Entries | Argument | AfterBlock, TokenKind::Close) if self.depth > 0 => {
-                self.depth -= 1;
-                AfterBlock
+            (Start | Entries | Argument | AfterBlock | AfterSlashedBlock, TokenKind::Close) => {
+                match self.blocks.pop() {
+                    Some(true) => AfterSlashedBlock,
+                    Some(false) => AfterBlock,
+                    None => return false,
+                }
             }
             _ => return false,
         };
@@ -82,7 +95,9 @@ impl Form {
 /// Whether the token itself is one that KDL knows.
 fn is_legal(source: &str, token: &Token) -> bool {
     match token.kind {
-        TokenKind::Text(text) => text.is_closed && !text.is_old_raw && matches!(text.form, TextForm::Line | TextForm::Lines),
+        TokenKind::Text(text) => {
+            text.is_closed && !text.is_old_raw && matches!(text.form, TextForm::Line | TextForm::Lines)
+        }
         TokenKind::Word => {
             let written = token.text(source);
             written.strip_prefix('#').unwrap_or(written).chars().all(is_word_char)

@@ -27,7 +27,10 @@ pub enum TokenKind {
     Slashdash,
     LineComment,
     /// `/* … */`. `too_deep`: the byte where nesting passes the limit.
-    BlockComment { is_closed: bool, too_deep: Option<usize> },
+    BlockComment {
+        is_closed: bool,
+        too_deep: Option<usize>,
+    },
     /// `\` before a line break: the node goes on.
     Continuation,
 }
@@ -229,7 +232,8 @@ impl Cutter<'_> {
         }
         let is_raw = is_old_raw || hashes > 0;
         self.at += usize::from(is_old_raw) + hashes;
-        let (form, is_closed) = if self.starts_with("\"\"\"") { self.lines(hashes, is_raw) } else { self.line(hashes, is_raw) };
+        let (form, is_closed) =
+            if self.starts_with("\"\"\"") { self.lines(hashes, is_raw) } else { self.line(hashes, is_raw) };
         Some(TokenKind::Text(TextToken { hashes, form, is_closed, is_old_raw }))
     }
 

@@ -42,7 +42,8 @@ pub fn find(id: SourceId, source: &str, tokens: &[Token]) -> Findings {
     finder.comments(tokens);
     let significant: Vec<Token> = tokens.iter().filter(|token| !token.is_trivia()).copied().collect();
     let moved = finder.block_starts(tokens);
-    let joined: Vec<Token> = significant.iter().filter(|token| !moved.iter().any(|gap| gap.contains(&token.start))).copied().collect();
+    let joined: Vec<Token> =
+        significant.iter().filter(|token| !moved.iter().any(|gap| gap.contains(&token.start))).copied().collect();
     finder.lone_blocks(&joined);
     let mut start = 0;
     for (index, token) in significant.iter().enumerate() {
@@ -106,12 +107,18 @@ impl Finder<'_> {
         let start = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         for (offset, c) in self.source[start..].char_indices().filter(|(_, c)| is_forbidden(*c)) {
             let at = start + offset..start + offset + c.len_utf8();
-            let problem = Problem::error("L005", self.place(at), format!("the invisible character U+{:04X} is not allowed", c as u32))
-                .label("stands here")
-                .help(format!("take it out; inside a string it can be written `\\u{{{:x}}}`", c as u32));
+            let problem = Problem::error(
+                "L005",
+                self.place(at),
+                format!("the invisible character U+{:04X} is not allowed", c as u32),
+            )
+            .label("stands here")
+            .help(format!("take it out; inside a string it can be written `\\u{{{:x}}}`", c as u32));
             self.found.problem(problem);
         }
-        let in_comments = tokens.iter().filter(|token| token.kind == TokenKind::LineComment && token.text(self.source).contains(is_forbidden));
+        let in_comments = tokens
+            .iter()
+            .filter(|token| token.kind == TokenKind::LineComment && token.text(self.source).contains(is_forbidden));
         self.found.mends.extend(in_comments.map(|token| Mend::remove(token.start..token.end)));
     }
 
@@ -121,9 +128,10 @@ impl Finder<'_> {
             if let TokenKind::BlockComment { is_closed, .. } = token.kind {
                 self.found.mends.push(Mend::remove(token.start..token.end));
                 if !is_closed {
-                    let problem = Problem::error("L029", self.place(token.start..token.start + 2), "the comment is not closed")
-                        .label("opened here")
-                        .help("close it with `*/`; comments nest, so each `/*` inside needs its own");
+                    let problem =
+                        Problem::error("L029", self.place(token.start..token.start + 2), "the comment is not closed")
+                            .label("opened here")
+                            .help("close it with `*/`; comments nest, so each `/*` inside needs its own");
                     self.found.problem(problem);
                 }
             }
@@ -140,9 +148,10 @@ impl Finder<'_> {
             if !head.is_value() || between.iter().all(Token::is_trivia) {
                 continue;
             }
-            let mut problem = Problem::error("L024", self.place(token.start..token.end), "the block begins on a line of its own")
-                .label("KDL takes it for a node without a name")
-                .help("write `{` at the end of the line above");
+            let mut problem =
+                Problem::error("L024", self.place(token.start..token.end), "the block begins on a line of its own")
+                    .label("KDL takes it for a node without a name")
+                    .help("write `{` at the end of the line above");
             if !between.iter().any(Token::is_trivia) {
                 problem = problem.fix(self.place(head.end..token.start), " ");
             }
@@ -154,27 +163,38 @@ impl Finder<'_> {
 
     /// `{` that belongs to no node, or is the second of one. Nothing of such a block is read.
     fn lone_blocks(&mut self, tokens: &[Token]) {
-        let mut open: Vec<(usize, bool)> = Vec::new();
+        // Every open block: where it begins, whether it is commented out, whether it belongs to no node.
+        let mut open: Vec<(usize, bool, bool)> = Vec::new();
+        let mut closed_is_slashed = false;
         for (index, token) in tokens.iter().enumerate() {
-            let before = index.checked_sub(1).map(|before| tokens[before].kind);
             match token.kind {
                 TokenKind::Open => {
-                    let is_slashed = before == Some(TokenKind::Slashdash);
-                    let owner = tokens[..index].iter().rev().find(|token| token.kind != TokenKind::Slashdash).map(|token| token.kind);
-                    let is_lone = match owner {
-                        None | Some(TokenKind::Newline | TokenKind::Semicolon | TokenKind::Open) => true,
-                        Some(TokenKind::Close) => !is_slashed,
-                        Some(_) => false,
+                    let is_slashed = index > 0 && tokens[index - 1].kind == TokenKind::Slashdash;
+                    let owner = tokens[..index]
+                        .iter()
+                        .rev()
+                        .find(|token| token.kind != TokenKind::Slashdash)
+                        .map(|token| token.kind);
+                    let message = match owner {
+                        None | Some(TokenKind::Newline | TokenKind::Semicolon | TokenKind::Open) => {
+                            Some("this block belongs to no node")
+                        }
+                        Some(TokenKind::Close) if !is_slashed && !closed_is_slashed => Some("a node has one block"),
+                        Some(_) => None,
                     };
-                    if is_lone {
-                        let message = if owner == Some(TokenKind::Close) { "a node has one block" } else { "this block belongs to no node" };
+                    if let Some(message) = message {
                         let at = self.place(token.start..token.end);
-                        self.found.problem(Problem::error("L006", at, message).label("not read").help("write a name before it: `name { … }`"));
+                        let problem = Problem::error("L006", at, message)
+                            .label("not read")
+                            .help("write a name before it: `name { … }`");
+                        self.found.problem(problem);
                     }
-                    open.push((token.start, is_lone));
+                    open.push((token.start, is_slashed, message.is_some()));
                 }
                 TokenKind::Close => {
-                    if let Some((start, true)) = open.pop() {
+                    let Some((start, is_slashed, is_lone)) = open.pop() else { continue };
+                    closed_is_slashed = is_slashed;
+                    if is_lone {
                         self.found.mends.push(Mend::remove(start..token.end));
                     }
                 }
@@ -280,10 +300,14 @@ impl Finder<'_> {
     fn annotations(&mut self, items: Vec<Item>) -> Vec<Item> {
         for item in items.iter().filter(|item| item.kind == ItemKind::Annotation) {
             let at = self.place(item.start..item.end);
-            let problem = Problem::error("L027", at, format!("`{}` is a type annotation, which workflows do not have", &self.source[item.start..item.end]))
-                .label("not used")
-                .help("take it out: every input already has a type")
-                .fix(at, "");
+            let problem = Problem::error(
+                "L027",
+                at,
+                format!("`{}` is a type annotation, which workflows do not have", &self.source[item.start..item.end]),
+            )
+            .label("not used")
+            .help("take it out: every input already has a type")
+            .fix(at, "");
             self.report(problem, Mend::remove(item.start..item.end));
         }
         items.into_iter().filter(|item| item.kind != ItemKind::Annotation).collect()
@@ -297,14 +321,20 @@ impl Finder<'_> {
         let item = &items[index];
         match item.kind {
             ItemKind::DoubleEquals => true,
-            ItemKind::Value => item.token.is_some_and(|token| token.kind == TokenKind::Word) && COMPARISONS.contains(&self.written(item)),
+            ItemKind::Value => {
+                item.token.is_some_and(|token| token.kind == TokenKind::Word)
+                    && COMPARISONS.contains(&self.written(item))
+            }
             ItemKind::Equals | ItemKind::Annotation => false,
         }
     }
 
     /// `>` and `=` side by side are one sign.
     fn is_tail_of_sign(&self, items: &[Item], index: usize) -> bool {
-        index > 0 && items[index].kind == ItemKind::Equals && items[index - 1].end == items[index].start && self.is_comparison(items, index - 1)
+        index > 0
+            && items[index].kind == ItemKind::Equals
+            && items[index - 1].end == items[index].start
+            && self.is_comparison(items, index - 1)
     }
 
     fn is_sign(&self, items: &[Item], index: usize) -> bool {
@@ -321,14 +351,24 @@ impl Finder<'_> {
             }
             let floor = taken.last().map_or(1, |range| range.end);
             let mut start = index;
-            while start > floor && items[start - 1].kind == ItemKind::Value && (self.is_sign(items, start) || self.is_sign(items, start - 1)) {
+            while start > floor
+                && items[start - 1].kind == ItemKind::Value
+                && (self.is_sign(items, start) || self.is_sign(items, start - 1))
+            {
                 start -= 1;
             }
             let mut end = index + 1;
-            while end < items.len() && items[end].kind != ItemKind::Annotation && (self.is_sign(items, end) || self.is_sign(items, end - 1)) {
+            while end < items.len()
+                && items[end].kind != ItemKind::Annotation
+                && (self.is_sign(items, end) || self.is_sign(items, end - 1))
+            {
                 end += 1;
             }
-            let sign_end = if index + 1 < end && self.is_tail_of_sign(items, index + 1) { items[index + 1].end } else { items[index].end };
+            let sign_end = if index + 1 < end && self.is_tail_of_sign(items, index + 1) {
+                items[index + 1].end
+            } else {
+                items[index].end
+            };
             self.expression(items[start].start..items[end - 1].end, items[index].start..sign_end);
             taken.push(start..end);
         }
@@ -339,9 +379,10 @@ impl Finder<'_> {
         let written = &self.source[whole.clone()];
         let at = self.place(whole.clone());
         let sign_text = &self.source[sign.clone()];
-        let mut problem = Problem::error("L013", self.place(sign), format!("KDL takes `{sign_text}` for an argument of its own"))
-            .label("part of an expression")
-            .related(at, "the whole expression needs quotes");
+        let mut problem =
+            Problem::error("L013", self.place(sign), format!("KDL takes `{sign_text}` for an argument of its own"))
+                .label("part of an expression")
+                .related(at, "the whole expression needs quotes");
         problem = if written.contains('"') {
             problem.help("put the whole expression in one pair of quotes; strings inside it are written with '…'")
         } else {
@@ -379,11 +420,15 @@ impl Finder<'_> {
         let (message, help) = match (is_value(before), is_second) {
             (true, false) if index > 1 && has_value => return,
             (true, true) => ("a property has one value", "put the value in quotes if it contains `=`"),
-            (true, false) if index == 1 => ("a property stands where the name of a node belongs", "write the node's name before it: `name key=value`"),
+            (true, false) if index == 1 => (
+                "a property stands where the name of a node belongs",
+                "write the node's name before it: `name key=value`",
+            ),
             (true, false) => ("the value is missing after `=`", "write `name=value`; an empty text is `\"\"`"),
             (false, _) => ("the name is missing before `=`", "write `name=value`"),
         };
-        let problem = Problem::error("L026", self.place(item.start..item.end), message).label("half a property").help(help);
+        let problem =
+            Problem::error("L026", self.place(item.start..item.end), message).label("half a property").help(help);
         let start = before.filter(|_| !has_value && index > 1 && !is_second).map_or(item.start, |before| before.start);
         self.report(problem, Mend::remove(start..item.end));
     }

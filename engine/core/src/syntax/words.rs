@@ -52,11 +52,15 @@ fn word(id: SourceId, source: &str, at: Range<usize>, role: Role) -> Option<Foun
         (problem, as_text())
     } else if written.contains("://") {
         let cut = written.find("//").unwrap_or(0);
-        let problem = Problem::error("L010", place, format!("`{written}` has no quotes: KDL cuts it at `//` and takes the rest for a comment"))
-            .label("needs quotes")
-            .related(place.part(cut, written.len()), "lost without a word")
-            .help(format!("write {}", text::quoted(written)))
-            .fix(place, text::quoted(written));
+        let problem = Problem::error(
+            "L010",
+            place,
+            format!("`{written}` has no quotes: KDL cuts it at `//` and takes the rest for a comment"),
+        )
+        .label("needs quotes")
+        .related(place.part(cut, written.len()), "lost without a word")
+        .help(format!("write {}", text::quoted(written)))
+        .fix(place, text::quoted(written));
         (problem, as_text())
     } else if let Some((problem, value)) = keyword(written, place, role) {
         (problem, value)
@@ -83,10 +87,14 @@ fn interpolation(written: &str, place: Place) -> Option<Problem> {
     let name = &written[dollar + 1..brace];
     if name.is_empty() {
         return Some(
-            Problem::error("L011", place, format!("`{written}` has no quotes: KDL takes `$` for a value and `{{…}}` for a block"))
-                .label("needs quotes")
-                .help(format!("write {}", text::quoted(written)))
-                .fix(place, text::quoted(written)),
+            Problem::error(
+                "L011",
+                place,
+                format!("`{written}` has no quotes: KDL takes `$` for a value and `{{…}}` for a block"),
+            )
+            .label("needs quotes")
+            .help(format!("write {}", text::quoted(written)))
+            .fix(place, text::quoted(written)),
         );
     }
     let problem = Problem::error("L012", place.part(dollar, brace + 1), format!("`${name}{{` is no interpolation"))
@@ -109,10 +117,14 @@ fn keyword(written: &str, place: Place, role: Role) -> Option<(Problem, Scalar)>
         }
         _ if written.starts_with('#') && !KEYWORDS.contains(&written) => {
             let offered = nearest(written, ["#true", "#false", "#null"]);
-            let mut problem = Problem::error("L028", place, format!("`{written}` is not a keyword")).label("unknown").help(match offered {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("KDL has `#true`, `#false` and `#null`; text goes in quotes: {}", text::quoted(written)),
-            });
+            let mut problem = Problem::error("L028", place, format!("`{written}` is not a keyword"))
+                .label("unknown")
+                .help(match offered {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => {
+                        format!("KDL has `#true`, `#false` and `#null`; text goes in quotes: {}", text::quoted(written))
+                    }
+                });
             if let Some(known) = offered {
                 problem = problem.fix(place, known);
             }
@@ -145,7 +157,9 @@ fn number(written: &str, place: Place, role: Role) -> Option<(Problem, Option<Sc
         return None;
     }
     let out_of_range = |range: &str| {
-        Problem::error("L018", place, format!("`{written}` is out of range")).label(range.to_owned()).help("write a smaller number, or put it in quotes if it is text")
+        Problem::error("L018", place, format!("`{written}` is out of range"))
+            .label(range.to_owned())
+            .help("write a smaller number, or put it in quotes if it is text")
     };
     if role == Role::Value {
         match read_number(unsigned) {
@@ -154,16 +168,21 @@ fn number(written: &str, place: Place, role: Role) -> Option<(Problem, Option<Sc
                     .ok()
                     .map(|n| if written.starts_with('-') { -n } else { n })
                     .is_some_and(|n| i64::try_from(n).is_ok());
-                return (!in_range).then(|| (out_of_range("whole numbers have 64 bits"), Some(Scalar::Int(i128::from(i64::MAX)))));
+                return (!in_range)
+                    .then(|| (out_of_range("whole numbers have 64 bits"), Some(Scalar::Int(i128::from(i64::MAX)))));
             }
             NumberForm::Float(text) => {
                 let in_range = text.parse::<f64>().is_ok_and(f64::is_finite);
-                return (!in_range).then(|| (out_of_range("larger than any number with a fraction can be"), Some(Scalar::Float(f64::MAX))));
+                return (!in_range).then(|| {
+                    (out_of_range("larger than any number with a fraction can be"), Some(Scalar::Float(f64::MAX)))
+                });
             }
             NumberForm::None => {}
         }
     }
-    if let Some(fraction) = unsigned.strip_prefix('.').filter(|rest| matches!(read_number(rest), NumberForm::Int(10, _))) {
+    if let Some(fraction) =
+        unsigned.strip_prefix('.').filter(|rest| matches!(read_number(rest), NumberForm::Int(10, _)))
+    {
         let sign = &written[..written.len() - unsigned.len()];
         let whole = format!("{sign}0.{fraction}");
         let value = whole.parse().ok().map(Scalar::Float);
@@ -195,11 +214,14 @@ enum NumberForm {
 fn read_number(unsigned: &str) -> NumberForm {
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
         if let Some(digits) = unsigned.strip_prefix(prefix) {
-            let is_one = digits.starts_with(|c: char| c.is_digit(radix)) && digits.chars().all(|c| c.is_digit(radix) || c == '_');
+            let is_one = digits.starts_with(|c: char| c.is_digit(radix))
+                && digits.chars().all(|c| c.is_digit(radix) || c == '_');
             return if is_one { NumberForm::Int(radix, digits.replace('_', "")) } else { NumberForm::None };
         }
     }
-    let is_digits = |text: &str| text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '_');
+    let is_digits = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '_')
+    };
     if is_digits(unsigned) {
         return NumberForm::Int(10, unsigned.replace('_', ""));
     }
@@ -211,7 +233,11 @@ fn read_number(unsigned: &str) -> NumberForm {
         Some((whole, fraction)) => is_digits(whole) && is_digits(fraction),
         None => is_digits(mantissa),
     };
-    if is_mantissa && exponent.is_none_or(is_digits) { NumberForm::Float(unsigned.replace('_', "")) } else { NumberForm::None }
+    if is_mantissa && exponent.is_none_or(is_digits) {
+        NumberForm::Float(unsigned.replace('_', ""))
+    } else {
+        NumberForm::None
+    }
 }
 
 fn text(id: SourceId, source: &str, token: Token, kind: TextToken) -> Option<Found> {
@@ -221,10 +247,11 @@ fn text(id: SourceId, source: &str, token: Token, kind: TextToken) -> Option<Fou
     let opening = place.part(0, first_line);
     let mut problems = Vec::new();
     if !kind.is_closed {
-        problems.push(Problem::error("L022", opening, "the string is not closed").label("opened here").help(format!(
-            "close it with `{}`",
-            closing(kind)
-        )));
+        problems.push(
+            Problem::error("L022", opening, "the string is not closed")
+                .label("opened here")
+                .help(format!("close it with `{}`", closing(kind))),
+        );
     } else if kind.form == TextForm::BrokenLine {
         problems.push(
             Problem::error("L023", opening, "a string in single quotes ends with its line")
@@ -250,7 +277,9 @@ fn text(id: SourceId, source: &str, token: Token, kind: TextToken) -> Option<Fou
                 .fix(place, format!("{hashes}{content}{hashes}")),
         );
     }
-    problems.extend(decoded.flaws.iter().map(|flaw| flaw_problem(source, Place::new(id, flaw.at.start, flaw.at.end), flaw.kind)));
+    problems.extend(
+        decoded.flaws.iter().map(|flaw| flaw_problem(source, Place::new(id, flaw.at.start, flaw.at.end), flaw.kind)),
+    );
     let has_forbidden = source[token.start..token.end].contains(is_forbidden);
     if problems.is_empty() && !has_forbidden {
         return None;
@@ -275,7 +304,9 @@ fn flaw_problem(source: &str, at: Place, kind: FlawKind) -> Problem {
             .help("write `\\u{e9}` for é"),
         FlawKind::Indent => Problem::error("L023", at, "the line is indented less than the closing `\"\"\"`")
             .label("must begin with the same white space")
-            .help("move the closing `\"\"\"` to the left, or this line to the right; tabs and spaces count as different"),
+            .help(
+                "move the closing `\"\"\"` to the left, or this line to the right; tabs and spaces count as different",
+            ),
         FlawKind::ClosingLine => Problem::error("L023", at, "the closing `\"\"\"` must stand on a line of its own")
             .label("text before it")
             .help("put it on the next line; its indentation is taken off every line"),
