@@ -26,10 +26,14 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
     let roots = roots(workflow, &values);
     let instances = open::open(workflow, &roots, &mut problems);
     let known = Known { workflow, roots, instances };
-    let count: usize = workflow.steps.iter().map(|step| step.group.map_or(1, |group| known.instances[group].len())).sum();
+    let count: usize =
+        workflow.steps.iter().map(|step| step.group.map_or(1, |group| known.instances[group].len())).sum();
     if count > STEPS_MAX {
         let at = workflow.name.at;
-        problems.push(Problem::error("P009", at, format!("the plan has {count} steps, at most {STEPS_MAX} are allowed")).help("split the workflow, or give it shorter lists"));
+        problems.push(
+            Problem::error("P009", at, format!("the plan has {count} steps, at most {STEPS_MAX} are allowed"))
+                .help("split the workflow, or give it shorter lists"),
+        );
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -47,10 +51,21 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
         lock,
         digest: Digest::of_bytes(&[]),
         steps: order::sort(steps),
-        groups: workflow.groups.iter().map(|group| PlannedGroup { id: group.id.value.clone(), parallel: group.parallel, on_failure: group.on_failure }).collect(),
+        groups: workflow
+            .groups
+            .iter()
+            .map(|group| PlannedGroup {
+                id: group.id.value.clone(),
+                parallel: group.parallel,
+                on_failure: group.on_failure,
+            })
+            .collect(),
         clusters,
         outputs,
-        limits: RunLimits { parallel: workflow.parallel.unwrap_or(PARALLEL_DEFAULT), per_cluster: workflow.per_cluster.unwrap_or(PER_CLUSTER_DEFAULT) },
+        limits: RunLimits {
+            parallel: workflow.parallel.unwrap_or(PARALLEL_DEFAULT),
+            per_cluster: workflow.per_cluster.unwrap_or(PER_CLUSTER_DEFAULT),
+        },
         kinds: kinds(workflow),
         inputs: values.into_iter().collect(),
     };
@@ -60,15 +75,27 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
 
 /// What expressions know before the run.
 fn roots(workflow: &Workflow, values: &Map<String, Value>) -> BTreeMap<String, Value> {
-    let clusters: Map<String, Value> = workflow.clusters.iter().map(|cluster| (cluster.name.value.clone(), Value::String(cluster.name.value.clone()))).collect();
-    let secrets = workflow.secrets.iter().map(|secret| (secret.name.value.clone(), serde_json::to_value(&secret.secret).expect("a secret's place is plain JSON")));
-    [("inputs".to_owned(), Value::Object(values.clone())), ("clusters".to_owned(), Value::Object(clusters))].into_iter().chain(secrets).collect()
+    let clusters: Map<String, Value> = workflow
+        .clusters
+        .iter()
+        .map(|cluster| (cluster.name.value.clone(), Value::String(cluster.name.value.clone())))
+        .collect();
+    let secrets = workflow.secrets.iter().map(|secret| {
+        (secret.name.value.clone(), serde_json::to_value(&secret.secret).expect("a secret's place is plain JSON"))
+    });
+    [("inputs".to_owned(), Value::Object(values.clone())), ("clusters".to_owned(), Value::Object(clusters))]
+        .into_iter()
+        .chain(secrets)
+        .collect()
 }
 
 fn kinds(workflow: &Workflow) -> BTreeMap<steps_sdk::StepKind, KindPin> {
     let mut kinds = BTreeMap::new();
     for step in &workflow.steps {
-        kinds.entry(step.kind().clone()).or_insert_with(|| KindPin { version: step.spec.version, digest: Digest::of_value(&step.spec.canonical()) });
+        kinds.entry(step.kind().clone()).or_insert_with(|| KindPin {
+            version: step.spec.version,
+            digest: Digest::of_value(&step.spec.canonical()),
+        });
     }
     kinds
 }
@@ -79,7 +106,9 @@ fn early_text(known: &Known<'_>, written: &Written, what: &str, problems: &mut V
     match Folder::new(known, None, problems).written(written) {
         Input::Known(Value::String(text)) if !text.trim().is_empty() => Some(text),
         Input::Known(Value::String(_)) => {
-            problems.push(Problem::error("P011", written.at, format!("{what} is empty")).help("give it a value, or leave it out"));
+            problems.push(
+                Problem::error("P011", written.at, format!("{what} is empty")).help("give it a value, or leave it out"),
+            );
             None
         }
         Input::Known(Value::Null) => None,
@@ -133,7 +162,10 @@ impl<'k> Planner<'k> {
                 next += 1;
                 continue;
             };
-            let end = steps[next..].iter().position(|other| other.group != Some(group)).map_or(steps.len(), |count| next + count);
+            let end = steps[next..]
+                .iter()
+                .position(|other| other.group != Some(group))
+                .map_or(steps.len(), |count| next + count);
             for instance in &self.known.instances[group] {
                 planned.extend((next..end).map(|index| self.step(index, Some((group, instance)), problems)));
             }
@@ -228,7 +260,9 @@ fn retry(own: &RetryFields, defaults: &RetryFields) -> RetryPolicy {
 
 fn time_limit(step: &Step, default_ms: Option<u64>) -> TimeLimit {
     match step.spec.time_limit {
-        TimeLimit::Action { timeout_ms } => TimeLimit::Action { timeout_ms: step.timeout_ms.or(default_ms).unwrap_or(timeout_ms) },
+        TimeLimit::Action { timeout_ms } => {
+            TimeLimit::Action { timeout_ms: step.timeout_ms.or(default_ms).unwrap_or(timeout_ms) }
+        }
         TimeLimit::Wait { for_ms } => TimeLimit::Wait { for_ms: step.wait_for_ms.unwrap_or(for_ms) },
     }
 }

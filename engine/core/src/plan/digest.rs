@@ -7,11 +7,23 @@ use crate::id::Digest;
 
 pub(super) fn of(plan: &Plan) -> Digest {
     let steps: Map<String, Value> = plan.steps.iter().map(|step| (step.id.to_string(), of_step(plan, step))).collect();
-    let clusters: Map<String, Value> =
-        plan.clusters.iter().map(|cluster| (cluster.name.0.clone(), json!({ "kubeconfig": cluster.kubeconfig, "identity": cluster.identity }))).collect();
-    let outputs: Map<String, Value> =
-        plan.outputs.iter().map(|output| (output.name.clone(), json!({ "value": of_input(&output.value), "secret": output.secret }))).collect();
-    let groups: Map<String, Value> = plan.groups.iter().map(|group| (group.id.clone(), json!({ "parallel": group.parallel, "on-failure": group.on_failure }))).collect();
+    let clusters: Map<String, Value> = plan
+        .clusters
+        .iter()
+        .map(|cluster| {
+            (cluster.name.0.clone(), json!({ "kubeconfig": cluster.kubeconfig, "identity": cluster.identity }))
+        })
+        .collect();
+    let outputs: Map<String, Value> = plan
+        .outputs
+        .iter()
+        .map(|output| (output.name.clone(), json!({ "value": of_input(&output.value), "secret": output.secret })))
+        .collect();
+    let groups: Map<String, Value> = plan
+        .groups
+        .iter()
+        .map(|group| (group.id.clone(), json!({ "parallel": group.parallel, "on-failure": group.on_failure })))
+        .collect();
     Digest::of_value(&json!({
         "format": plan.format, "workflow": plan.workflow, "lock": plan.lock, "limits": plan.limits, "kinds": plan.kinds,
         "steps": steps, "groups": groups, "clusters": clusters, "outputs": outputs,
@@ -44,7 +56,9 @@ fn of_input(input: &Input) -> Value {
             json!({ "text": parts.collect::<Vec<Value>>() })
         }
         Input::List(items) => json!({ "list": items.iter().map(of_input).collect::<Vec<Value>>() }),
-        Input::Map(fields) => json!({ "map": fields.iter().map(|(name, field)| (name.clone(), of_input(field))).collect::<Map<String, Value>>() }),
+        Input::Map(fields) => {
+            json!({ "map": fields.iter().map(|(name, field)| (name.clone(), of_input(field))).collect::<Map<String, Value>>() })
+        }
         Input::Secret(secret) => json!({ "secret": secret }),
         Input::Repeat(repeat) => {
             json!({ "repeat": { "name": repeat.name, "list": of_late(&repeat.list), "items": repeat.items.iter().map(of_input).collect::<Vec<Value>>() } })

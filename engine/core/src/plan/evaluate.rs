@@ -63,7 +63,10 @@ pub fn evaluate_when(step: &PlannedStep, facts: &Facts<'_>) -> Result<bool, Eval
 }
 
 /// The outputs of the workflow, each with its value or the reason why it has none.
-pub fn evaluate_outputs<'p>(plan: &'p Plan, facts: &Facts<'_>) -> Vec<(&'p PlannedOutput, Result<Value, EvaluateError>)> {
+pub fn evaluate_outputs<'p>(
+    plan: &'p Plan,
+    facts: &Facts<'_>,
+) -> Vec<(&'p PlannedOutput, Result<Value, EvaluateError>)> {
     let surroundings = Surroundings { facts, element: None };
     plan.outputs.iter().map(|output| (output, evaluate(&output.value, &surroundings))).collect()
 }

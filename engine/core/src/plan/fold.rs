@@ -38,7 +38,11 @@ pub(super) struct Folder<'k, 'p> {
 }
 
 impl<'k, 'p> Folder<'k, 'p> {
-    pub fn new(known: &'k Known<'k>, around: Option<(usize, &'k Instance)>, problems: &'p mut Vec<Problem>) -> Folder<'k, 'p> {
+    pub fn new(
+        known: &'k Known<'k>,
+        around: Option<(usize, &'k Instance)>,
+        problems: &'p mut Vec<Problem>,
+    ) -> Folder<'k, 'p> {
         Folder { known, problems, around, variables: Vec::new(), needs: BTreeMap::new(), clusters: Vec::new() }
     }
 
@@ -49,7 +53,8 @@ impl<'k, 'p> Folder<'k, 'p> {
                 self.touch(name);
                 Input::Known(Value::String(name.clone()))
             }
-            Content::Secret(name) => match self.known.workflow.secrets.iter().find(|secret| secret.name.value == *name) {
+            Content::Secret(name) => match self.known.workflow.secrets.iter().find(|secret| secret.name.value == *name)
+            {
                 Some(declared) => Input::Secret(declared.secret.clone()),
                 None => unreachable!("a workflow without errors names only declared secrets"),
             },
@@ -64,7 +69,9 @@ impl<'k, 'p> Folder<'k, 'p> {
                 items.iter().for_each(|item| self.item(item, &mut list));
                 joined_list(list)
             }
-            Content::Map(fields) => joined_map(fields.iter().map(|(name, field)| (name.clone(), self.written(field))).collect()),
+            Content::Map(fields) => {
+                joined_map(fields.iter().map(|(name, field)| (name.clone(), self.written(field))).collect())
+            }
             Content::Repeat(_) => unreachable!("a repetition stands only among the items of a list"),
         }
     }
@@ -93,10 +100,16 @@ impl<'k, 'p> Folder<'k, 'p> {
             Input::Known(other) => {
                 // A failed computation was reported and left null behind.
                 if !other.is_null() {
-                    self.problems.push(Problem::error("P006", repeat.list.at, format!("`in` is a list, and this gives {}", kind_of(&other))));
+                    self.problems.push(Problem::error(
+                        "P006",
+                        repeat.list.at,
+                        format!("`in` is a list, and this gives {}", kind_of(&other)),
+                    ));
                 }
             }
-            Input::Text(_) | Input::List(_) | Input::Map(_) | Input::Secret(_) | Input::Repeat(_) => unreachable!("a bare expression is known or late"),
+            Input::Text(_) | Input::List(_) | Input::Map(_) | Input::Secret(_) | Input::Repeat(_) => {
+                unreachable!("a bare expression is known or late")
+            }
         }
     }
 
@@ -111,7 +124,8 @@ impl<'k, 'p> Folder<'k, 'p> {
         };
         if let Input::Known(value) = &folded {
             let is_failed = value.is_null() && !formula.wants.schema.nullable;
-            let misfits = if is_failed { Vec::new() } else { fit::misfits(value, &formula.wants.schema, &formula.wants.what) };
+            let misfits =
+                if is_failed { Vec::new() } else { fit::misfits(value, &formula.wants.schema, &formula.wants.what) };
             for misfit in misfits {
                 let problem = Problem::error("P006", at, misfit.message).label("computed from the inputs");
                 self.problems.push(match misfit.help {
@@ -125,7 +139,12 @@ impl<'k, 'p> Folder<'k, 'p> {
                 if self.known.workflow.names.clusters.contains_key(name) {
                     self.touch(name);
                 } else {
-                    self.problems.push(unknown_cluster(self.known.workflow, name, at, &format!("`{}`", formula.wants.what)));
+                    self.problems.push(unknown_cluster(
+                        self.known.workflow,
+                        name,
+                        at,
+                        &format!("`{}`", formula.wants.what),
+                    ));
                 }
             }
         }
@@ -188,7 +207,11 @@ impl<'k, 'p> Folder<'k, 'p> {
                 Ok(value) => Input::Known(value),
                 Err(error) => {
                     let at = place(error.range.unwrap_or(0..expr.text().len()));
-                    self.problems.push(Problem::error("P007", at, format!("this cannot be computed: {}", error.message)));
+                    self.problems.push(Problem::error(
+                        "P007",
+                        at,
+                        format!("this cannot be computed: {}", error.message),
+                    ));
                     Input::Known(Value::Null)
                 }
             };
@@ -235,29 +258,50 @@ impl<'k, 'p> Folder<'k, 'p> {
                 Bound::Step(id)
             }
             Root::Group { group, key, steps } => self.bind_group(&group, &key, &steps, rule, expr, at),
-            Root::Plain | Root::OwnGroup(_) | Root::Inside { .. } | Root::Unknown => unreachable!("a workflow without errors has no unknown names: {root}"),
+            Root::Plain | Root::OwnGroup(_) | Root::Inside { .. } | Root::Unknown => {
+                unreachable!("a workflow without errors has no unknown names: {root}")
+            }
         }
     }
 
-    fn bind_group(&mut self, group: &str, key: &KeyOf, steps: &[usize], rule: NeedRule, expr: &Expr, at: Place) -> Bound {
+    fn bind_group(
+        &mut self,
+        group: &str,
+        key: &KeyOf,
+        steps: &[usize],
+        rule: NeedRule,
+        expr: &Expr,
+        at: Place,
+    ) -> Bound {
         let workflow = self.known.workflow;
-        let index = workflow.groups.iter().position(|other| other.id.value == group).expect("names are those of the workflow's groups");
+        let index = workflow
+            .groups
+            .iter()
+            .position(|other| other.id.value == group)
+            .expect("names are those of the workflow's groups");
         let chosen = match key {
             KeyOf::All => None,
             KeyOf::One(key) => Some(key.clone()),
             KeyOf::Computed(range) => self.computed_key(&expr.text()[range.clone()]),
         };
         let known = self.known;
-        let instances: Vec<&Instance> = known.instances[index].iter().filter(|instance| chosen.as_ref().is_none_or(|key| *key == instance.key)).collect();
+        let instances: Vec<&Instance> = known.instances[index]
+            .iter()
+            .filter(|instance| chosen.as_ref().is_none_or(|key| *key == instance.key))
+            .collect();
         if let (Some(key), true) = (&chosen, instances.is_empty()) {
             let keys: Vec<&str> = known.instances[index].iter().map(|instance| instance.key.as_str()).collect();
             let problem = Problem::error("P008", at, format!("group `{group}` has no instance `{key}`"));
-            let there = if keys.is_empty() { "its list is empty".to_owned() } else { format!("there are {}", keys.join(", ")) };
+            let there =
+                if keys.is_empty() { "its list is empty".to_owned() } else { format!("there are {}", keys.join(", ")) };
             self.problems.push(problem.help(there));
         }
         let mut bound = BTreeMap::new();
         for instance in instances {
-            let ids: BTreeMap<String, StepId> = steps.iter().map(|step| (workflow.steps[*step].id.value.clone(), path(workflow, *step, Some(&instance.key)))).collect();
+            let ids: BTreeMap<String, StepId> = steps
+                .iter()
+                .map(|step| (workflow.steps[*step].id.value.clone(), path(workflow, *step, Some(&instance.key))))
+                .collect();
             ids.values().for_each(|id| self.wait(id.clone(), rule));
             bound.insert(instance.key.clone(), ids);
         }
@@ -273,10 +317,12 @@ impl<'k, 'p> Folder<'k, 'p> {
             let root = reference.root.as_str();
             let value = match self.variables.iter().rev().find(|(name, _)| name == root) {
                 Some((_, value)) => value.as_ref()?,
-                None => match self.around.filter(|(group, _)| self.known.workflow.groups[*group].variable.value == root) {
-                    Some((_, instance)) => &instance.element,
-                    None => self.known.roots.get(root)?,
-                },
+                None => {
+                    match self.around.filter(|(group, _)| self.known.workflow.groups[*group].variable.value == root) {
+                        Some((_, instance)) => &instance.element,
+                        None => self.known.roots.get(root)?,
+                    }
+                }
             };
             values = values.with(root, value);
         }
@@ -319,7 +365,13 @@ fn only_used(inputs: &Value, references: &[PathRef]) -> Value {
             _ => return inputs.clone(),
         }
     }
-    let fields: Map<String, Value> = inputs.as_object().into_iter().flatten().filter(|(name, _)| used.contains(name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let fields: Map<String, Value> = inputs
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| used.contains(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     Value::Object(fields)
 }
 
@@ -345,7 +397,9 @@ fn joined_list(items: Vec<Input>) -> Input {
 
 fn joined_map(fields: Vec<(String, Input)>) -> Input {
     if fields.iter().all(|(_, field)| matches!(field, Input::Known(_))) {
-        return Input::Known(Value::Object(fields.into_iter().filter_map(|(name, field)| Some((name, known(field)?))).collect()));
+        return Input::Known(Value::Object(
+            fields.into_iter().filter_map(|(name, field)| Some((name, known(field)?))).collect(),
+        ));
     }
     Input::Map(fields)
 }

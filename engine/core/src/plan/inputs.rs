@@ -23,7 +23,11 @@ pub enum InputValue {
 }
 
 /// The value of every input, in the order of their declarations.
-pub(super) fn fill(workflow: &Workflow, given: &BTreeMap<String, InputValue>, problems: &mut Vec<Problem>) -> Map<String, Value> {
+pub(super) fn fill(
+    workflow: &Workflow,
+    given: &BTreeMap<String, InputValue>,
+    problems: &mut Vec<Problem>,
+) -> Map<String, Value> {
     for name in given.keys() {
         if workflow.inputs.iter().all(|input| input.name.value != *name) {
             problems.push(unknown(workflow, name, &given[name]));
@@ -47,9 +51,16 @@ pub(super) fn fill(workflow: &Workflow, given: &BTreeMap<String, InputValue>, pr
     values
 }
 
-fn value_of(workflow: &Workflow, input: &InputDecl, given: Option<&InputValue>, problems: &mut Vec<Problem>) -> Option<Value> {
+fn value_of(
+    workflow: &Workflow,
+    input: &InputDecl,
+    given: Option<&InputValue>,
+    problems: &mut Vec<Problem>,
+) -> Option<Value> {
     let name = &input.name.value;
-    let refuse = |message: String, help: String| Problem::error("P003", input.name.at, message).label("declared here").help(help);
+    let refuse = |message: String, help: String| {
+        Problem::error("P003", input.name.at, message).label("declared here").help(help)
+    };
     let mut value = match given {
         None => match &input.default {
             Some(default) => default.clone(),
@@ -94,10 +105,13 @@ fn value_of(workflow: &Workflow, input: &InputDecl, given: Option<&InputValue>, 
 
 pub(super) fn unknown_cluster(workflow: &Workflow, cluster: &str, at: Place, who: &str) -> Problem {
     let known: Vec<&str> = workflow.names.clusters.keys().map(String::as_str).collect();
-    let problem = Problem::error("P010", at, format!("{who} names the cluster `{cluster}`, which the workflow does not declare"));
+    let problem =
+        Problem::error("P010", at, format!("{who} names the cluster `{cluster}`, which the workflow does not declare"));
     match nearest(cluster, known.iter().copied()) {
         Some(near) => problem.help(format!("did you mean `{near}`? clusters: {}", known.join(", "))),
-        None if known.is_empty() => problem.help(format!("declare it: `cluster {cluster} {{ kubeconfig context=NAME }}`")),
+        None if known.is_empty() => {
+            problem.help(format!("declare it: `cluster {cluster} {{ kubeconfig context=NAME }}`"))
+        }
         None => problem.help(format!("clusters: {}", known.join(", "))),
     }
 }
@@ -105,7 +119,9 @@ pub(super) fn unknown_cluster(workflow: &Workflow, cluster: &str, at: Place, who
 /// By the type: a text as it is, numbers and truth in their own form, the rest as JSON.
 fn read_text(text: &str, schema: &Schema) -> Result<Value, String> {
     match &schema.shape {
-        Shape::String(_) | Shape::Enum(_) | Shape::Reference(_) | Shape::Predicate => Ok(Value::String(text.to_owned())),
+        Shape::String(_) | Shape::Enum(_) | Shape::Reference(_) | Shape::Predicate => {
+            Ok(Value::String(text.to_owned()))
+        }
         Shape::Bool => match text {
             "true" => Ok(Value::Bool(true)),
             "false" => Ok(Value::Bool(false)),
@@ -116,7 +132,12 @@ fn read_text(text: &str, schema: &Schema) -> Result<Value, String> {
             (_, Ok(number)) => Ok(number.into()),
             _ => Err(format!("`{text}` is not a whole number")),
         },
-        Shape::Number => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from).ok_or_else(|| format!("`{text}` is not a number")),
+        Shape::Number => text
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+            .map(Value::from)
+            .ok_or_else(|| format!("`{text}` is not a number")),
         Shape::Any => Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))),
         Shape::List(_) | Shape::Map(_) | Shape::Object(_) | Shape::OneOf(_) | Shape::YamlTemplate => {
             serde_json::from_str(text).map_err(|error| format!("`{text}` is not JSON: {error}"))
@@ -178,7 +199,11 @@ fn check(input: &InputDecl, inputs: &Value, problems: &mut Vec<Problem>) {
             }
             Err(error) => {
                 let place = error.range.map_or(at, |range| check.condition.inside(range));
-                problems.push(Problem::error("P007", place, format!("the check of input `{}` cannot be computed: {}", input.name.value, error.message)));
+                problems.push(Problem::error(
+                    "P007",
+                    place,
+                    format!("the check of input `{}` cannot be computed: {}", input.name.value, error.message),
+                ));
             }
         }
     }

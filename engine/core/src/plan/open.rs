@@ -20,7 +20,11 @@ pub(super) struct Instance {
 }
 
 /// The instances of every group, by the group's index.
-pub(super) fn open(workflow: &Workflow, known: &BTreeMap<String, Value>, problems: &mut Vec<Problem>) -> Vec<Vec<Instance>> {
+pub(super) fn open(
+    workflow: &Workflow,
+    known: &BTreeMap<String, Value>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Vec<Instance>> {
     workflow.groups.iter().map(|group| instances(group, known, problems)).collect()
 }
 
@@ -37,7 +41,11 @@ fn instances(group: &Group, known: &BTreeMap<String, Value>, problems: &mut Vec<
     let elements = match compute(&group.list, known, None) {
         Ok(Value::Array(elements)) => elements,
         Ok(other) => {
-            problems.push(Problem::error("P006", group.list.at, format!("`in` is a list, and this gives {}", kind_of(&other))));
+            problems.push(Problem::error(
+                "P006",
+                group.list.at,
+                format!("`in` is a list, and this gives {}", kind_of(&other)),
+            ));
             return Vec::new();
         }
         Err(error) => {
@@ -53,8 +61,13 @@ fn instances(group: &Group, known: &BTreeMap<String, Value>, problems: &mut Vec<
         };
         if let Some(first) = seen.insert(key.clone(), position) {
             let at = group.key.as_ref().map_or(group.list.at, |key| key.at);
-            let problem = Problem::error("P005", at, format!("two instances of group `{}` have the key `{key}`", group.id.value));
-            problems.push(problem.label(format!("elements {first} and {position}")).help("a key names one instance in every run: use a field that is different in each element"));
+            let problem =
+                Problem::error("P005", at, format!("two instances of group `{}` have the key `{key}`", group.id.value));
+            problems.push(
+                problem
+                    .label(format!("elements {first} and {position}"))
+                    .help("a key names one instance in every run: use a field that is different in each element"),
+            );
             continue;
         }
         instances.push(Instance { key, element });
@@ -62,7 +75,13 @@ fn instances(group: &Group, known: &BTreeMap<String, Value>, problems: &mut Vec<
     instances
 }
 
-fn key_of(group: &Group, element: &Value, position: usize, known: &BTreeMap<String, Value>, problems: &mut Vec<Problem>) -> Option<String> {
+fn key_of(
+    group: &Group,
+    element: &Value,
+    position: usize,
+    known: &BTreeMap<String, Value>,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
     let (value, at) = match &group.key {
         None => (element.clone(), group.list.at),
         Some(key) => match compute(key, known, Some((&group.variable.value, element))) {
@@ -77,11 +96,16 @@ fn key_of(group: &Group, element: &Value, position: usize, known: &BTreeMap<Stri
         Value::String(text) => text,
         Value::Number(number) if !number.is_f64() => number.to_string(),
         other => {
-            problems.push(Problem::error("P005", at, format!("the key of element {position} is {}, not a text", kind_of(&other))));
+            problems.push(Problem::error(
+                "P005",
+                at,
+                format!("the key of element {position} is {}, not a text", kind_of(&other)),
+            ));
             return None;
         }
     };
-    let is_word = key.starts_with(|c: char| c.is_ascii_alphanumeric()) && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let is_word = key.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if !is_word || key.chars().count() > KEY_CHARACTERS_MAX {
         let problem = Problem::error("P005", at, format!("`{key}` cannot be the key of an instance"));
         problems.push(problem.help(format!("keys have up to {KEY_CHARACTERS_MAX} letters, digits, `.`, `_` and `-`, and begin with a letter or digit: they become parts of names on clusters")));
@@ -90,7 +114,11 @@ fn key_of(group: &Group, element: &Value, position: usize, known: &BTreeMap<Stri
     Some(key)
 }
 
-fn compute(formula: &Formula, known: &BTreeMap<String, Value>, variable: Option<(&str, &Value)>) -> Result<Value, EvalError> {
+fn compute(
+    formula: &Formula,
+    known: &BTreeMap<String, Value>,
+    variable: Option<(&str, &Value)>,
+) -> Result<Value, EvalError> {
     let mut values = Values::new();
     for (name, value) in known {
         values = values.with(name.as_str(), value);

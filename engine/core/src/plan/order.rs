@@ -11,7 +11,8 @@ use crate::id::StepId;
 /// # Panics
 /// When needs run in a circle or name no step: a workflow without errors has neither.
 pub(super) fn sort(steps: Vec<PlannedStep>) -> Vec<PlannedStep> {
-    let index: BTreeMap<StepId, usize> = steps.iter().enumerate().map(|(position, step)| (step.id.clone(), position)).collect();
+    let index: BTreeMap<StepId, usize> =
+        steps.iter().enumerate().map(|(position, step)| (step.id.clone(), position)).collect();
     let mut successors: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
     let mut open: Vec<usize> = Vec::with_capacity(steps.len());
     for (position, step) in steps.iter().enumerate() {
@@ -20,7 +21,8 @@ pub(super) fn sort(steps: Vec<PlannedStep>) -> Vec<PlannedStep> {
             successors[index[&need.step]].push(position);
         }
     }
-    let mut free: BinaryHeap<Reverse<usize>> = open.iter().enumerate().filter(|(_, count)| **count == 0).map(|(position, _)| Reverse(position)).collect();
+    let mut free: BinaryHeap<Reverse<usize>> =
+        open.iter().enumerate().filter(|(_, count)| **count == 0).map(|(position, _)| Reverse(position)).collect();
     let mut waiting: Vec<Option<PlannedStep>> = steps.into_iter().map(Some).collect();
     let mut sorted = Vec::with_capacity(waiting.len());
     while let Some(Reverse(position)) = free.pop() {

@@ -29,7 +29,9 @@ pub fn tree(plan: &Plan) -> String {
     // Depth first without recursion: a chain may be as long as the plan.
     let mut open: Vec<(usize, String, bool)> = Vec::new();
     let push_all = |open: &mut Vec<(usize, String, bool)>, of: &[usize], prefix: &str| {
-        open.extend(of.iter().enumerate().rev().map(|(position, index)| (*index, prefix.to_owned(), position + 1 == of.len())));
+        open.extend(
+            of.iter().enumerate().rev().map(|(position, index)| (*index, prefix.to_owned(), position + 1 == of.len())),
+        );
     };
     push_all(&mut open, &roots, "");
     while let Some((index, prefix, is_last)) = open.pop() {
@@ -55,7 +57,11 @@ fn words(plan: &Plan, step: &PlannedStep, edges: &Edges, index: usize) -> String
         let _ = write!(words, " on {}", names.join(", "));
     }
     let parent = edges.needs[index].iter().map(|(need, _)| *need).max();
-    let others: Vec<&str> = edges.needs[index].iter().filter(|(need, _)| Some(*need) != parent).map(|(need, _)| plan.steps[*need].id.as_str()).collect();
+    let others: Vec<&str> = edges.needs[index]
+        .iter()
+        .filter(|(need, _)| Some(*need) != parent)
+        .map(|(need, _)| plan.steps[*need].id.as_str())
+        .collect();
     if !others.is_empty() {
         let _ = write!(words, ", also after {}", others.join(", "));
     }
@@ -69,7 +75,8 @@ fn words(plan: &Plan, step: &PlannedStep, edges: &Edges, index: usize) -> String
 pub fn mermaid(plan: &Plan) -> String {
     let edges = Edges::of(plan);
     let mut text = "flowchart TD\n".to_owned();
-    let escaped = |words: &str| words.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped =
+        |words: &str| words.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
     for (number, (title, members)) in boxes(plan).into_iter().enumerate() {
         let indent = if title.is_empty() { "  " } else { "    " };
         if !title.is_empty() {
@@ -136,7 +143,11 @@ fn boxes(plan: &Plan) -> Vec<(String, Vec<usize>)> {
     let mut boxes: Vec<(String, Vec<usize>)> = Vec::new();
     let mut place: BTreeMap<String, usize> = BTreeMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
-        let title = step.group.as_ref().map(|member| format!("{}[{}]", plan.groups[member.group].id, member.key)).unwrap_or_default();
+        let title = step
+            .group
+            .as_ref()
+            .map(|member| format!("{}[{}]", plan.groups[member.group].id, member.key))
+            .unwrap_or_default();
         let position = *place.entry(title.clone()).or_insert_with(|| {
             boxes.push((title, Vec::new()));
             boxes.len() - 1
@@ -153,9 +164,13 @@ struct Edges {
 
 impl Edges {
     fn of(plan: &Plan) -> Edges {
-        let index: BTreeMap<&StepId, usize> = plan.steps.iter().enumerate().map(|(position, step)| (&step.id, position)).collect();
-        let mut needs: Vec<Vec<(usize, NeedRule)>> =
-            plan.steps.iter().map(|step| step.needs.iter().filter_map(|need| Some((*index.get(&need.step)?, need.rule))).collect()).collect();
+        let index: BTreeMap<&StepId, usize> =
+            plan.steps.iter().enumerate().map(|(position, step)| (&step.id, position)).collect();
+        let mut needs: Vec<Vec<(usize, NeedRule)>> = plan
+            .steps
+            .iter()
+            .map(|step| step.needs.iter().filter_map(|need| Some((*index.get(&need.step)?, need.rule))).collect())
+            .collect();
         needs.iter_mut().for_each(|needs| needs.sort_unstable_by_key(|(need, _)| *need));
         if plan.steps.len() <= REDUCED_STEPS_MAX {
             reduce(&mut needs);
@@ -165,7 +180,10 @@ impl Edges {
 }
 
 fn reduce(needs: &mut [Vec<(usize, NeedRule)>]) {
-    let edges = needs.iter().enumerate().flat_map(|(index, needs)| needs.iter().map(move |(need, _)| (index_of(*need), index_of(index))));
+    let edges = needs
+        .iter()
+        .enumerate()
+        .flat_map(|(index, needs)| needs.iter().map(move |(need, _)| (index_of(*need), index_of(index))));
     let mut graph: DiGraph<(), ()> = DiGraph::from_edges(edges);
     while graph.node_count() < needs.len() {
         graph.add_node(());

@@ -220,7 +220,13 @@ pub enum RetryOn {
 impl Default for RetryPolicy {
     /// Three tries within about ten seconds: enough for a connection that was cut, too little to hide a mistake.
     fn default() -> Self {
-        RetryPolicy { attempts: 3, first_ms: 1_000, cap_ms: 30_000, backoff: Backoff::Exponential, on: RetryOn::Transient }
+        RetryPolicy {
+            attempts: 3,
+            first_ms: 1_000,
+            cap_ms: 30_000,
+            backoff: Backoff::Exponential,
+            on: RetryOn::Transient,
+        }
     }
 }
 

@@ -41,11 +41,23 @@ struct Spot<'s> {
 
 impl<'w> Checker<'w> {
     pub fn new(workflow: &'w Workflow, problems: &'w mut Vec<Problem>) -> Checker<'w> {
-        let inputs = workflow.inputs.iter().map(|input| TypeField::new(input.name.value.clone(), Type::of_schema(&input.schema))).collect();
-        let clusters = workflow.clusters.iter().map(|cluster| TypeField::new(cluster.name.value.clone(), Type::Cluster)).collect();
+        let inputs = workflow
+            .inputs
+            .iter()
+            .map(|input| TypeField::new(input.name.value.clone(), Type::of_schema(&input.schema)))
+            .collect();
+        let clusters =
+            workflow.clusters.iter().map(|cluster| TypeField::new(cluster.name.value.clone(), Type::Cluster)).collect();
         let outputs = vec![Type::Any; workflow.steps.len()];
         let elements = vec![Type::Any; workflow.groups.len()];
-        Checker { workflow, problems, inputs: Type::Object(inputs), clusters: Type::Object(clusters), outputs, elements }
+        Checker {
+            workflow,
+            problems,
+            inputs: Type::Object(inputs),
+            clusters: Type::Object(clusters),
+            outputs,
+            elements,
+        }
     }
 
     /// What is known before any step: input checks, the lock, identities, groups.
@@ -55,7 +67,9 @@ impl<'w> Checker<'w> {
         for check in workflow.inputs.iter().flat_map(|input| &input.checks) {
             self.formula(&check.condition, early);
         }
-        for written in workflow.lock.iter().chain(workflow.clusters.iter().filter_map(|cluster| cluster.identity.as_ref())) {
+        for written in
+            workflow.lock.iter().chain(workflow.clusters.iter().filter_map(|cluster| cluster.identity.as_ref()))
+        {
             self.written(written, early);
         }
         for (index, group) in workflow.groups.iter().enumerate() {
@@ -69,12 +83,20 @@ impl<'w> Checker<'w> {
                 Some(key) => {
                     let ty = self.formula(key, inside);
                     if !Type::TEXT.accepts(&ty) && !Type::Int.accepts(&ty) {
-                        self.problems.push(Problem::error("L222", key.at, format!("a key is a text or a whole number, not {ty}")).help("keys name the instances: `key=\"item.name\"`"));
+                        self.problems.push(
+                            Problem::error("L222", key.at, format!("a key is a text or a whole number, not {ty}"))
+                                .help("keys name the instances: `key=\"item.name\"`"),
+                        );
                     }
                 }
                 None if !Type::TEXT.accepts(&element) => {
-                    let problem = Problem::error("L204", group.id.at, format!("the elements of group `{}` are no texts, so it needs a key", group.id.value));
-                    self.problems.push(problem.help(format!("name the instances: `key=\"{}.NAME\"`", group.variable.value)));
+                    let problem = Problem::error(
+                        "L204",
+                        group.id.at,
+                        format!("the elements of group `{}` are no texts, so it needs a key", group.id.value),
+                    );
+                    self.problems
+                        .push(problem.help(format!("name the instances: `key=\"{}.NAME\"`", group.variable.value)));
                 }
                 None => {}
             }
@@ -106,7 +128,9 @@ impl<'w> Checker<'w> {
             self.find_secrets(&output.value, spot, &mut tainted);
             if let (Some(at), false) = (tainted.first(), output.secret) {
                 let problem = Problem::error("L219", *at, format!("output `{}` touches a secret", output.name.value));
-                self.problems.push(problem.help("mark it: `secret=#true`; what is printed is where the secret is, never its bytes"));
+                self.problems.push(
+                    problem.help("mark it: `secret=#true`; what is printed is where the secret is, never its bytes"),
+                );
             }
         }
     }
@@ -218,7 +242,10 @@ impl<'w> Checker<'w> {
         let workflow = self.workflow;
         let root = path.root.as_str();
         let group = spot.group.map(|group| &workflow.groups[group]);
-        let is_variable = |name: &str| spot.variables.iter().any(|(variable, _)| variable == name) || group.is_some_and(|group| group.variable.value == name);
+        let is_variable = |name: &str| {
+            spot.variables.iter().any(|(variable, _)| variable == name)
+                || group.is_some_and(|group| group.variable.value == name)
+        };
         let at = formula.inside(path.range.clone());
         let unclear = |problem: Problem, checker: &mut Self, is_clear: &mut bool| {
             checker.problems.push(problem);
@@ -240,11 +267,17 @@ impl<'w> Checker<'w> {
                 Some(self.type_of_group(&group))
             }
             Root::OwnGroup(group) => {
-                let problem = Problem::error("L216", at, format!("a step of group `{group}` refers to the group itself"));
-                unclear(problem.help("inside a group a step's name means the same instance: leave `GROUP[KEY].` out"), self, is_clear)
+                let problem =
+                    Problem::error("L216", at, format!("a step of group `{group}` refers to the group itself"));
+                unclear(
+                    problem.help("inside a group a step's name means the same instance: leave `GROUP[KEY].` out"),
+                    self,
+                    is_clear,
+                )
             }
             Root::Inside { group } => {
-                let problem = Problem::error("L216", at, format!("`{root}` is a step of group `{group}`, one for each instance"));
+                let problem =
+                    Problem::error("L216", at, format!("`{root}` is a step of group `{group}`, one for each instance"));
                 unclear(problem.help(format!("say which one: `{group}[\"KEY\"].{root}`, or take all: `{group}.map(key, {group}[key].{root}…)`")), self, is_clear)
             }
             Root::Unknown if workflow.names.has_gaps => Some(Type::Any),
@@ -270,7 +303,9 @@ impl<'w> Checker<'w> {
 
     fn type_of_group(&self, group: &str) -> Type {
         let steps = &self.workflow.names.groups[group].steps;
-        let fields = steps.iter().map(|(name, index)| TypeField::new(name.clone(), Type::Step(Box::new(self.outputs[*index].clone()))));
+        let fields = steps
+            .iter()
+            .map(|(name, index)| TypeField::new(name.clone(), Type::Step(Box::new(self.outputs[*index].clone()))));
         Type::Map(Box::new(Type::Object(fields.collect())))
     }
 
@@ -282,7 +317,11 @@ impl<'w> Checker<'w> {
             scope.names.entry(name.clone()).or_insert_with(|| Type::Step(Box::new(self.outputs[*index].clone())));
         }
         let variable = spot.group.map(|group| self.workflow.groups[group].variable.value.as_str());
-        let roots = ["inputs", "clusters", "run"].into_iter().chain(variable).chain(names.secrets.keys().map(String::as_str)).chain(spot.variables.iter().map(|(name, _)| name.as_str()));
+        let roots = ["inputs", "clusters", "run"]
+            .into_iter()
+            .chain(variable)
+            .chain(names.secrets.keys().map(String::as_str))
+            .chain(spot.variables.iter().map(|(name, _)| name.as_str()));
         for root in roots {
             scope.names.entry(root.to_owned()).or_insert_with(|| self.type_of_plain(root, spot));
         }
@@ -296,15 +335,23 @@ impl<'w> Checker<'w> {
         if path.guard.is_some() || path.is_protected {
             return;
         }
-        let Some(skipped) = steps.iter().map(|index| &self.workflow.steps[*index]).find(|step| step.when.is_some() && !self.same_when(step, spot.step)) else {
+        let Some(skipped) = steps
+            .iter()
+            .map(|index| &self.workflow.steps[*index])
+            .find(|step| step.when.is_some() && !self.same_when(step, spot.step))
+        else {
             return;
         };
         let title = self.workflow.title(skipped);
         let when = skipped.when.as_ref().expect("it was found by its `when`");
         let id = &skipped.id.value;
-        let problem = Problem::error("L217", formula.inside(path.range.clone()), format!("`{title}` may be skipped, and then it gives nothing"))
-            .related(when.at, "it is skipped when this is false")
-            .help(format!("ask first: `exists({id}) ? {id}.… : …`; or give this step the same `when`"));
+        let problem = Problem::error(
+            "L217",
+            formula.inside(path.range.clone()),
+            format!("`{title}` may be skipped, and then it gives nothing"),
+        )
+        .related(when.at, "it is skipped when this is false")
+        .help(format!("ask first: `exists({id}) ? {id}.… : …`; or give this step the same `when`"));
         self.problems.push(problem);
     }
 
@@ -318,7 +365,9 @@ impl<'w> Checker<'w> {
         };
         let means_the_same = || {
             let names = &self.workflow.names;
-            first.references().iter().all(|path| names.steps.contains_key(&path.root) || ["inputs", "clusters", "run"].contains(&path.root.as_str()))
+            first.references().iter().all(|path| {
+                names.steps.contains_key(&path.root) || ["inputs", "clusters", "run"].contains(&path.root.as_str())
+            })
         };
         first.text().map(str::trim) == second.text().map(str::trim) && (one.group == other.group || means_the_same())
     }
@@ -333,8 +382,13 @@ impl<'w> Checker<'w> {
         }
         let wanted = Type::of_schema(&wants.schema);
         if !wanted.accepts(ty) {
-            let problem = Problem::error("L222", formula.at, format!("`{}` is {}, and this gives {ty}", wants.what, super::fit::describe(&wants.schema)));
-            let is_text = matches!(wanted, Type::String(_) | Type::Enum(_)) && matches!(ty, Type::Int | Type::Float | Type::Bool);
+            let problem = Problem::error(
+                "L222",
+                formula.at,
+                format!("`{}` is {}, and this gives {ty}", wants.what, super::fit::describe(&wants.schema)),
+            );
+            let is_text =
+                matches!(wanted, Type::String(_) | Type::Enum(_)) && matches!(ty, Type::Int | Type::Float | Type::Bool);
             self.problems.push(match (is_text, formula.text()) {
                 (true, Some(text)) => problem.help(format!("make a text of it: `string({text})`")),
                 _ => problem,
@@ -350,8 +404,17 @@ impl<'w> Checker<'w> {
                 matches!(root, Root::Step(_) | Root::Group { .. })
             });
             if let Some(path) = late {
-                let problem = Problem::error("L220", formula.inside(path.range), format!("`{}` names a cluster, and `{}` is known only while the workflow runs", wants.what, path.root));
-                self.problems.push(problem.help("which clusters a step touches is known before the first step: use inputs here"));
+                let problem = Problem::error(
+                    "L220",
+                    formula.inside(path.range),
+                    format!(
+                        "`{}` names a cluster, and `{}` is known only while the workflow runs",
+                        wants.what, path.root
+                    ),
+                );
+                self.problems.push(
+                    problem.help("which clusters a step touches is known before the first step: use inputs here"),
+                );
             }
         }
     }
@@ -376,7 +439,16 @@ fn has_secret(ty: &Type) -> bool {
         Type::List(inner) | Type::Map(inner) | Type::Nullable(inner) => has_secret(inner),
         Type::Object(fields) => fields.iter().any(|field| has_secret(&field.ty)),
         // The outputs of a step are taken one by one.
-        Type::Step(_) | Type::Any | Type::Null | Type::Bool | Type::Int | Type::Float | Type::String(_) | Type::Enum(_) | Type::Bytes | Type::Cluster => false,
+        Type::Step(_)
+        | Type::Any
+        | Type::Null
+        | Type::Bool
+        | Type::Int
+        | Type::Float
+        | Type::String(_)
+        | Type::Enum(_)
+        | Type::Bytes
+        | Type::Cluster => false,
     }
 }
 
@@ -386,7 +458,14 @@ fn takes_secret(schema: &Schema) -> bool {
         Shape::List(inner) | Shape::Map(inner) => takes_secret(inner),
         Shape::Object(object) => object.fields.iter().any(|field| takes_secret(&field.schema)),
         Shape::OneOf(choices) => choices.iter().any(|choice| takes_secret(&choice.schema)),
-        Shape::Any | Shape::Bool | Shape::Integer { .. } | Shape::Number | Shape::String(_) | Shape::Enum(_) | Shape::Predicate | Shape::YamlTemplate => false,
+        Shape::Any
+        | Shape::Bool
+        | Shape::Integer { .. }
+        | Shape::Number
+        | Shape::String(_)
+        | Shape::Enum(_)
+        | Shape::Predicate
+        | Shape::YamlTemplate => false,
     }
 }
 
@@ -398,7 +477,9 @@ fn type_of_value(value: &Value) -> Type {
         Value::Number(_) => Type::Int,
         Value::String(_) => Type::TEXT,
         Value::Array(items) => Type::List(Box::new(common(&items.iter().map(type_of_value).collect::<Vec<_>>()))),
-        Value::Object(map) => Type::Object(map.iter().map(|(name, value)| TypeField::new(name.clone(), type_of_value(value))).collect()),
+        Value::Object(map) => {
+            Type::Object(map.iter().map(|(name, value)| TypeField::new(name.clone(), type_of_value(value))).collect())
+        }
     }
 }
 

@@ -139,7 +139,13 @@ impl Decoder<'_> {
         filled
     }
 
-    fn fill_by_arguments(&mut self, body: &Body<'_>, shape: &ObjectShape, what: &str, filled: &mut Vec<(String, Written)>) {
+    fn fill_by_arguments(
+        &mut self,
+        body: &Body<'_>,
+        shape: &ObjectShape,
+        what: &str,
+        filled: &mut Vec<(String, Written)>,
+    ) {
         let mut rest = body.args;
         for (position, name) in shape.args.iter().enumerate() {
             if rest.is_empty() {
@@ -162,12 +168,22 @@ impl Decoder<'_> {
             filled.push((name.clone(), value));
         }
         if let Some(extra) = rest.first() {
-            let problem = Problem::error("L236", extra.at, format!("`{}` takes {}", subject(what, &self.subject), arguments(shape)));
+            let problem = Problem::error(
+                "L236",
+                extra.at,
+                format!("`{}` takes {}", subject(what, &self.subject), arguments(shape)),
+            );
             self.problems.push(problem.help(self.fields_help(shape)));
         }
     }
 
-    fn fill_by_children(&mut self, body: &Body<'_>, shape: &ObjectShape, what: &str, filled: &mut Vec<(String, Written)>) {
+    fn fill_by_children(
+        &mut self,
+        body: &Body<'_>,
+        shape: &ObjectShape,
+        what: &str,
+        filled: &mut Vec<(String, Written)>,
+    ) {
         let children = body.children.as_deref().unwrap_or_default();
         let mut seen: Vec<&str> = Vec::new();
         for node in body.nodes() {
@@ -202,13 +218,15 @@ impl Decoder<'_> {
             match child {
                 Child::Node(node) if node.name.value == name => match only {
                     Some(first) => {
-                        let problem = Problem::error("L235", node.name.at, format!("`{name}` is given twice")).related(first.name.at, "first given here");
+                        let problem = Problem::error("L235", node.name.at, format!("`{name}` is given twice"))
+                            .related(first.name.at, "first given here");
                         self.problems.push(problem.help("it takes one value: leave one of them out"));
                     }
                     None => only = Some(node),
                 },
                 Child::Repeat { children, at, .. } if contains(children, name) => {
-                    let problem = Problem::error("L240", *at, format!("`{name}` takes one value, so it cannot be repeated"));
+                    let problem =
+                        Problem::error("L240", *at, format!("`{name}` takes one value, so it cannot be repeated"));
                     self.problems.push(problem.help("a `for-each` inside a step repeats children that fill a list"));
                 }
                 Child::Node(_) | Child::Repeat { .. } => {}
@@ -220,7 +238,8 @@ impl Decoder<'_> {
     fn is_given(&mut self, filled: &[(String, Written)], name: &Spanned<String>) -> bool {
         let first = filled.iter().find(|(field, _)| *field == name.value);
         if let Some((_, first)) = first {
-            let problem = Problem::error("L235", name.at, format!("`{}` is given twice", name.value)).related(first.at, "first given here");
+            let problem = Problem::error("L235", name.at, format!("`{}` is given twice", name.value))
+                .related(first.at, "first given here");
             self.problems.push(problem.help("leave one of them out"));
         }
         first.is_some()
@@ -232,12 +251,22 @@ impl Decoder<'_> {
                 continue;
             }
             match &field.schema.default {
-                Some(default) if !default.is_null() => filled.push((field.name.clone(), Written::literal(default.clone(), body.at))),
+                Some(default) if !default.is_null() => {
+                    filled.push((field.name.clone(), Written::literal(default.clone(), body.at)))
+                }
                 _ if field.required && !field.schema.nullable => {
-                    let problem = Problem::error("L231", body.name, format!("`{}` needs `{}`", subject(what, &self.subject), field.name));
+                    let problem = Problem::error(
+                        "L231",
+                        body.name,
+                        format!("`{}` needs `{}`", subject(what, &self.subject), field.name),
+                    );
                     let doc = field.schema.doc.lines().next().unwrap_or_default();
                     let example = format!("write `{}`", example(field, shape));
-                    self.problems.push(problem.help(if doc.is_empty() { example } else { format!("{example}: {doc}") }));
+                    self.problems.push(problem.help(if doc.is_empty() {
+                        example
+                    } else {
+                        format!("{example}: {doc}")
+                    }));
                 }
                 _ => {}
             }
@@ -245,7 +274,11 @@ impl Decoder<'_> {
     }
 
     pub fn unknown_field(&mut self, name: &Spanned<String>, shape: &ObjectShape, what: &str) {
-        let problem = Problem::error("L230", name.at, format!("`{}` has no field `{}`", subject(what, &self.subject), name.value));
+        let problem = Problem::error(
+            "L230",
+            name.at,
+            format!("`{}` has no field `{}`", subject(what, &self.subject), name.value),
+        );
         let problem = match nearest(&name.value, shape.fields.iter().map(|field| field.name.as_str())) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None => problem,
@@ -256,7 +289,11 @@ impl Decoder<'_> {
     fn fields_help(&self, shape: &ObjectShape) -> String {
         let fields: Vec<&str> = shape.fields.iter().map(|field| field.name.as_str()).collect();
         let more = format!("more: engine explain {}", self.subject);
-        if fields.is_empty() { format!("it has no fields; {more}") } else { format!("fields: {}; {more}", fields.join(", ")) }
+        if fields.is_empty() {
+            format!("it has no fields; {more}")
+        } else {
+            format!("fields: {}; {more}", fields.join(", "))
+        }
     }
 
     fn map(&mut self, body: &Body<'_>, values: &Schema, schema: &Schema, what: &str) -> Written {
@@ -264,7 +301,10 @@ impl Decoder<'_> {
             return self.arg(arg, schema, what);
         }
         if let Some(extra) = body.args.first() {
-            self.problems.push(Problem::error("L236", extra.at, format!("`{what}` takes names with values, no arguments")).help("write each as `NAME VALUE` in a block, or as NAME=VALUE"));
+            self.problems.push(
+                Problem::error("L236", extra.at, format!("`{what}` takes names with values, no arguments"))
+                    .help("write each as `NAME VALUE` in a block, or as NAME=VALUE"),
+            );
         }
         let fields = self.map_fields(body, values, what);
         Written::new(Content::Map(fields), body.at)
@@ -314,9 +354,12 @@ impl Decoder<'_> {
             }
             _ => {
                 let names: Vec<String> = choices.iter().map(|choice| format!("`{}`", choice.name)).collect();
-                let problem = Problem::error("L238", body.at, format!("`{what}` is exactly one of {}", names.join(", ")));
+                let problem =
+                    Problem::error("L238", body.at, format!("`{what}` is exactly one of {}", names.join(", ")));
                 let first = choices.first().map_or("NAME", |choice| choice.name.as_str());
-                self.problems.push(problem.help(format!("write the chosen one first: `{what} {first} …`, or `{what} {first}=VALUE`")));
+                self.problems.push(
+                    problem.help(format!("write the chosen one first: `{what} {first} …`, or `{what} {first}=VALUE`")),
+                );
                 Written::literal(serde_json::Value::Null, body.at)
             }
         }
@@ -336,7 +379,8 @@ pub(super) fn contains(children: &[Child<'_>], name: &str) -> bool {
 
 /// A repetition where there is no list to fill.
 pub(super) fn no_list(at: Place) -> Problem {
-    Problem::error("L240", at, "nothing here is a list, so nothing can be repeated").help("a `for-each` inside a step repeats children that fill a list")
+    Problem::error("L240", at, "nothing here is a list, so nothing can be repeated")
+        .help("a `for-each` inside a step repeats children that fill a list")
 }
 
 pub(super) fn path(what: &str, name: &str) -> String {
@@ -351,7 +395,9 @@ pub(super) fn subject<'a>(what: &'a str, kind: &'a str) -> &'a str {
 fn arguments(shape: &ObjectShape) -> String {
     match shape.args.as_slice() {
         [] => "no arguments".to_owned(),
-        names => format!("the arguments {}", names.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>().join(" ")),
+        names => {
+            format!("the arguments {}", names.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>().join(" "))
+        }
     }
 }
 
@@ -363,7 +409,9 @@ fn example(field: &Field, shape: &ObjectShape) -> String {
     match &field.schema.shape {
         Shape::Bool => field.name.clone(),
         Shape::Object(_) | Shape::Map(_) | Shape::Any => format!("{} {{ … }}", field.name),
-        Shape::OneOf(choices) => format!("{} {} …", field.name, choices.first().map_or("NAME", |choice| choice.name.as_str())),
+        Shape::OneOf(choices) => {
+            format!("{} {} …", field.name, choices.first().map_or("NAME", |choice| choice.name.as_str()))
+        }
         Shape::Integer { .. } | Shape::Number => format!("{} NUMBER", field.name),
         Shape::Enum(words) => format!("{} {}", field.name, words.join("|")),
         Shape::String(_) | Shape::Predicate | Shape::YamlTemplate => format!("{} \"…\"", field.name),

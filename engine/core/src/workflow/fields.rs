@@ -59,18 +59,29 @@ pub(super) fn check_form(node: &Node, form: &Form, problems: &mut Vec<Problem>) 
             1 => "one argument".to_owned(),
             n => format!("{n} arguments"),
         };
-        problems.push(Problem::error("L236", extra.at, format!("{} takes {count}", form.what)));
+        let problem = Problem::error("L236", extra.at, format!("{} takes {count}", form.what));
+        problems.push(problem.help("properties are written NAME=VALUE; what has structure stands in the block"));
     }
     for prop in &node.props {
         if !form.props.contains(&prop.name.value.as_str()) {
             let is_child = form.children.contains(&prop.name.value.as_str());
-            problems.push(misplaced(&prop.name, form, "property", is_child.then_some("child: give it a line of its own in the block")));
+            problems.push(misplaced(
+                &prop.name,
+                form,
+                "property",
+                is_child.then_some("child: give it a line of its own in the block"),
+            ));
         }
     }
     for child in node.children() {
         if !form.children.contains(&child.name.value.as_str()) {
             let is_prop = form.props.contains(&child.name.value.as_str());
-            problems.push(misplaced(&child.name, form, "child", is_prop.then_some("property: write it as NAME=VALUE on the node's own line")));
+            problems.push(misplaced(
+                &child.name,
+                form,
+                "child",
+                is_prop.then_some("property: write it as NAME=VALUE on the node's own line"),
+            ));
         }
     }
 }
@@ -135,7 +146,8 @@ pub(super) fn text(arg: &Arg, what: &str, problems: &mut Vec<Problem>) -> Option
 }
 
 pub(super) fn computed(at: Place, what: &str) -> Problem {
-    Problem::error("L223", at, format!("{what} is written out, not computed")).help("the graph of steps is known before any value is: no `${…}` here")
+    Problem::error("L223", at, format!("{what} is written out, not computed"))
+        .help("the graph of steps is known before any value is: no `${…}` here")
 }
 
 pub(super) fn parse_problem(error: crate::expr::ExprError, place: impl Fn(std::ops::Range<usize>) -> Place) -> Problem {
@@ -161,7 +173,8 @@ pub(super) fn count(arg: &Arg, what: &str, max: usize, problems: &mut Vec<Proble
     match arg.value {
         Scalar::Int(value) if value >= 1 && value <= max as i128 => Some(value as usize),
         Scalar::Int(_) => {
-            problems.push(Problem::error("L205", arg.at, format!("{what} is between 1 and {max}")));
+            problems
+                .push(Problem::error("L205", arg.at, format!("{what} is between 1 and {max}")).label("out of range"));
             None
         }
         _ => {
@@ -176,12 +189,18 @@ pub(super) fn duration(arg: &Arg, what: &str, problems: &mut Vec<Problem>) -> Op
     let written = text(arg, what, problems)?;
     match written.value.parse::<Span>() {
         Ok(span) if span.0.is_zero() => {
-            problems.push(Problem::error("L205", arg.at, format!("{what} is longer than nothing")));
+            problems.push(
+                Problem::error("L205", arg.at, format!("{what} is longer than nothing"))
+                    .help("write it as `\"5m\"`, `\"1h30m\"` or `\"250ms\"`"),
+            );
             None
         }
         Ok(span) => Some(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
         Err(reason) => {
-            problems.push(Problem::error("L233", arg.at, format!("`{}` is not a duration: {reason}", written.value)).help("write it as `\"5m\"`, `\"1h30m\"` or `\"250ms\"`"));
+            problems.push(
+                Problem::error("L233", arg.at, format!("`{}` is not a duration: {reason}", written.value))
+                    .help("write it as `\"5m\"`, `\"1h30m\"` or `\"250ms\"`"),
+            );
             None
         }
     }
@@ -192,7 +211,12 @@ pub(super) fn word<T: Copy>(arg: &Arg, what: &str, words: &[(&str, T)], problems
     let written = text(arg, what, problems)?;
     let found = words.iter().find(|(word, _)| *word == written.value).map(|(_, value)| *value);
     if found.is_none() {
-        problems.push(wording::unknown("L234", &format!("word for {what}:"), &written, words.iter().map(|(word, _)| *word)));
+        problems.push(wording::unknown(
+            "L234",
+            &format!("word for {what}:"),
+            &written,
+            words.iter().map(|(word, _)| *word),
+        ));
     }
     found
 }
@@ -202,11 +226,17 @@ pub(super) fn only_arg<'n>(node: &'n Node, what: &str, problems: &mut Vec<Proble
     match node.args.as_slice() {
         [arg] => Some(arg),
         [] => {
-            problems.push(Problem::error("L204", node.name.at, format!("{what} needs a value")).help(format!("write `{} VALUE`", node.name.value)));
+            problems.push(
+                Problem::error("L204", node.name.at, format!("{what} needs a value"))
+                    .help(format!("write `{} VALUE`", node.name.value)),
+            );
             None
         }
         [_, extra, ..] => {
-            problems.push(Problem::error("L236", extra.at, format!("{what} takes one value")));
+            problems.push(
+                Problem::error("L236", extra.at, format!("{what} takes one value"))
+                    .help("if it is one text, put the whole of it in quotes"),
+            );
             None
         }
     }
@@ -217,7 +247,7 @@ fn wrong(arg: &Arg, what: &str, wanted: &str) -> Problem {
     match arg.value {
         Scalar::Int(_) | Scalar::Float(_) if wanted == "a text" => problem.help("put it in quotes"),
         Scalar::Text(_) if wanted.starts_with("`#true`") => problem.help("KDL writes `#true` and `#false`"),
-        _ => problem,
+        _ => problem.label(format!("wanted: {wanted}")),
     }
 }
 

@@ -72,7 +72,14 @@ pub(crate) fn may_name_cluster(schema: &Schema) -> bool {
         Shape::List(inner) | Shape::Map(inner) => may_name_cluster(inner),
         Shape::Object(object) => any(&object.fields),
         Shape::OneOf(choices) => any(choices),
-        Shape::Any | Shape::Bool | Shape::Integer { .. } | Shape::Number | Shape::String(_) | Shape::Enum(_) | Shape::Predicate | Shape::YamlTemplate => false,
+        Shape::Any
+        | Shape::Bool
+        | Shape::Integer { .. }
+        | Shape::Number
+        | Shape::String(_)
+        | Shape::Enum(_)
+        | Shape::Predicate
+        | Shape::YamlTemplate => false,
     }
 }
 
@@ -81,29 +88,50 @@ fn walk(value: &Value, schema: &Schema, what: &str, found: &mut Vec<Misfit>) {
         return;
     }
     let wrong = |found: &mut Vec<Misfit>| {
-        found.push(Misfit { code: "L232", message: format!("`{what}` is {}, not {}", describe(schema), shown(value)), help: None });
+        found.push(Misfit {
+            code: "L232",
+            message: format!("`{what}` is {}, not {}", describe(schema), shown(value)),
+            help: None,
+        });
     };
     match (&schema.shape, value) {
-        (Shape::Any, _) | (Shape::Bool, Value::Bool(_)) | (Shape::Number, Value::Number(_)) | (Shape::Predicate, Value::String(_)) => {}
+        (Shape::Any, _)
+        | (Shape::Bool, Value::Bool(_))
+        | (Shape::Number, Value::Number(_))
+        | (Shape::Predicate, Value::String(_)) => {}
         (Shape::Integer { min, max }, Value::Number(number)) => {
             let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
             match integer {
                 None => wrong(found),
                 Some(n) if min.is_some_and(|min| n < i128::from(min)) || max.is_some_and(|max| n > i128::from(max)) => {
-                    found.push(Misfit { code: "L233", message: format!("`{what}` is {n}, out of range"), help: Some(format!("it is {}", describe(schema))) });
+                    found.push(Misfit {
+                        code: "L233",
+                        message: format!("`{what}` is {n}, out of range"),
+                        help: Some(format!("it is {}", describe(schema))),
+                    });
                 }
                 Some(_) => {}
             }
         }
         (Shape::String(format), Value::String(text)) => {
             if let Err(reason) = format.check(text) {
-                found.push(Misfit { code: "L233", message: format!("`{text}` is not {}: {reason}", named(*format)), help: None });
+                found.push(Misfit {
+                    code: "L233",
+                    message: format!("`{text}` is not {}: {reason}", named(*format)),
+                    help: None,
+                });
             }
         }
         (Shape::Enum(words), Value::String(text)) => {
             if !words.contains(text) {
-                let near = nearest(text, words.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
-                found.push(Misfit { code: "L234", message: format!("`{what}` cannot be `{text}`"), help: Some(format!("{near}it is one of {}", words.join(", "))) });
+                let near = nearest(text, words.iter().map(String::as_str))
+                    .map(|near| format!("did you mean `{near}`? "))
+                    .unwrap_or_default();
+                found.push(Misfit {
+                    code: "L234",
+                    message: format!("`{what}` cannot be `{text}`"),
+                    help: Some(format!("{near}it is one of {}", words.join(", "))),
+                });
             }
         }
         (Shape::Reference(Reference::Cluster | Reference::Step), Value::String(_)) => {}
@@ -139,13 +167,21 @@ fn walk_object(fields: &[Field], map: &serde_json::Map<String, Value>, what: &st
             Some(field) => walk(value, &field.schema, &format!("{what}.{name}"), found),
             None => {
                 let known: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-                found.push(Misfit { code: "L230", message: format!("`{what}` has no field `{name}`"), help: Some(format!("fields: {}", known.join(", "))) });
+                found.push(Misfit {
+                    code: "L230",
+                    message: format!("`{what}` has no field `{name}`"),
+                    help: Some(format!("fields: {}", known.join(", "))),
+                });
             }
         }
     }
     for field in fields {
         if field.required && !field.schema.nullable && !map.contains_key(&field.name) {
-            found.push(Misfit { code: "L231", message: format!("`{what}` needs `{}`", field.name), help: Some(format!("it is {}", describe(&field.schema))) });
+            found.push(Misfit {
+                code: "L231",
+                message: format!("`{what}` needs `{}`", field.name),
+                help: Some(format!("it is {}", describe(&field.schema))),
+            });
         }
     }
 }
@@ -191,8 +227,13 @@ pub(crate) fn describe(schema: &Schema) -> String {
         Shape::List(items) => format!("a list, each item {}", describe(items)),
         Shape::Map(_) => "a map".to_owned(),
         Shape::Object(object) if object.fields.is_empty() => "an empty map".to_owned(),
-        Shape::Object(object) => format!("a map with {}", object.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ")),
-        Shape::OneOf(choices) => format!("one of {}", choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>().join(", ")),
+        Shape::Object(object) => format!(
+            "a map with {}",
+            object.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ")
+        ),
+        Shape::OneOf(choices) => {
+            format!("one of {}", choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>().join(", "))
+        }
         Shape::Reference(Reference::Cluster) => "a cluster".to_owned(),
         Shape::Reference(Reference::Secret) => "a secret".to_owned(),
         Shape::Reference(Reference::Step) => "a step".to_owned(),

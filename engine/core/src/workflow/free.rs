@@ -23,7 +23,8 @@ impl Decoder<'_> {
         match (body.args, body.is_plain()) {
             ([], true) => {
                 let problem = Problem::error("L231", body.name, format!("`{what}` has no value"));
-                self.problems.push(problem.help("give it one after its name; the empty map is `{}`, nothing is `#null`"));
+                self.problems
+                    .push(problem.help("give it one after its name; the empty map is `{}`, nothing is `#null`"));
                 return Written::literal(Value::Null, body.at);
             }
             ([arg], true) => return self.arg(arg, &any, what),
@@ -34,7 +35,11 @@ impl Decoder<'_> {
             ([], false) => {}
             ([extra, ..], false) => {
                 let problem = Problem::error("L237", extra.at, format!("`{what}` has a value and fields at once"));
-                self.problems.push(problem.help("a map takes NAME=VALUE and children, a list takes arguments or `- item`: use one of them"));
+                self.problems.push(
+                    problem.help(
+                        "a map takes NAME=VALUE and children, a list takes arguments or `- item`: use one of them",
+                    ),
+                );
             }
         }
         if body.props.is_empty() && is_dash_list(children) {
@@ -47,7 +52,8 @@ impl Decoder<'_> {
             Child::Node(_) | Child::Repeat { .. } => None,
         }) {
             let problem = Problem::error("L237", dash.name.at, "an item of a list stands among names with values");
-            self.problems.push(problem.help("a list is made of `- item`; names with values make a map: use one of them"));
+            self.problems
+                .push(problem.help("a list is made of `- item`; names with values make a map: use one of them"));
             return Written::literal(Value::Null, body.at);
         }
         let fields = self.map_fields(body, &any, what);

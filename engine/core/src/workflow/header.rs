@@ -10,7 +10,12 @@ use crate::diagnostic::{Place, Problem, SourceId, Spanned};
 use crate::limits::PARALLEL_MAX;
 use crate::syntax::{Document, Node};
 
-const WORKFLOW: Form = Form { what: "the workflow", args_max: 1, props: &["version"], children: &["doc", "engine", "lock", "limits", "defaults"] };
+const WORKFLOW: Form = Form {
+    what: "the workflow",
+    args_max: 1,
+    props: &["version"],
+    children: &["doc", "engine", "lock", "limits", "defaults"],
+};
 const LIMITS: Form = Form { what: "`limits`", args_max: 0, props: &["parallel", "per-cluster"], children: &[] };
 const DEFAULTS: Form = Form { what: "`defaults`", args_max: 0, props: &[], children: &["timeout", "retry"] };
 
@@ -29,32 +34,52 @@ pub(super) struct Header<'d> {
 
 pub(super) fn read<'d>(document: &'d Document, problems: &mut Vec<Problem>) -> Header<'d> {
     let start = Place::new(SourceId(0), 0, 0);
-    let mut header =
-        Header { name: Spanned::new(String::new(), start), version: None, doc: String::new(), lock: None, parallel: None, per_cluster: None, timeout_ms: None, retry: RetryFields::default() };
+    let mut header = Header {
+        name: Spanned::new(String::new(), start),
+        version: None,
+        doc: String::new(),
+        lock: None,
+        parallel: None,
+        per_cluster: None,
+        timeout_ms: None,
+        retry: RetryFields::default(),
+    };
     let mut nodes = document.nodes_named("workflow");
     let Some(node) = nodes.next() else {
         if document.is_whole {
             let at = document.nodes.first().map_or(start, |node| node.name.at);
-            problems.push(Problem::error("L207", at, "the file has no `workflow` node").help("begin it with `workflow NAME`"));
+            problems.push(
+                Problem::error("L207", at, "the file has no `workflow` node").help("begin it with `workflow NAME`"),
+            );
         }
         return header;
     };
     for again in nodes {
-        problems.push(Problem::error("L207", again.name.at, "a file has one `workflow` node").related(node.name.at, "the first is here"));
+        problems.push(
+            Problem::error("L207", again.name.at, "a file has one `workflow` node")
+                .related(node.name.at, "the first is here"),
+        );
     }
     if document.nodes.first().is_some_and(|first| !std::ptr::eq(first, node)) {
-        problems.push(Problem::error("L207", node.name.at, "`workflow` comes first in its file").help("move it before the other nodes"));
+        problems.push(
+            Problem::error("L207", node.name.at, "`workflow` comes first in its file")
+                .help("move it before the other nodes"),
+        );
     }
     check_form(node, &WORKFLOW, problems);
     if let Some(name) = identity(node, "a workflow", problems) {
         header.name = name;
     }
-    header.version = node.prop("version").and_then(|prop| fields::text(&prop.value, "`version`", problems)).map(|version| {
-        if let Err(reason) = version.value.parse::<steps_sdk::value::Semver>() {
-            problems.push(Problem::error("L233", version.at, format!("`{}` is not a version: {reason}", version.value)));
-        }
-        version.value
-    });
+    header.version =
+        node.prop("version").and_then(|prop| fields::text(&prop.value, "`version`", problems)).map(|version| {
+            if let Err(reason) = version.value.parse::<steps_sdk::value::Semver>() {
+                problems.push(
+                    Problem::error("L233", version.at, format!("`{}` is not a version: {reason}", version.value))
+                        .label("three numbers"),
+                );
+            }
+            version.value
+        });
     for child in node.children() {
         match child.name.value.as_str() {
             "doc" => header.doc = shared::doc(child, problems),
@@ -92,7 +117,9 @@ fn defaults(node: &Node, header: &mut Header<'_>, problems: &mut Vec<Problem>) {
 
 /// `engine ">=0.1, <1"`: which versions of this program may read the file.
 fn engine(node: &Node, problems: &mut Vec<Problem>) {
-    let Some(text) = fields::only_arg(node, "`engine`", problems).and_then(|arg| fields::text(arg, "`engine`", problems)) else {
+    let Some(text) =
+        fields::only_arg(node, "`engine`", problems).and_then(|arg| fields::text(arg, "`engine`", problems))
+    else {
         return;
     };
     let own = env!("CARGO_PKG_VERSION");
@@ -102,7 +129,8 @@ fn engine(node: &Node, problems: &mut Vec<Problem>) {
             problems.push(problem.help("write bounds with commas between them: `engine \">=0.1, <1\"`"));
         }
         Ok(false) => {
-            let problem = Problem::error("L207", text.at, format!("this file asks for engine {}, and this is {own}", text.value));
+            let problem =
+                Problem::error("L207", text.at, format!("this file asks for engine {}, and this is {own}", text.value));
             problems.push(problem.help("run it with a version that it allows, or change what it asks for"));
         }
         Ok(true) => {}

@@ -13,7 +13,8 @@ use super::wording;
 use crate::diagnostic::{Problem, Spanned};
 use crate::syntax::{Arg, Document, Node};
 
-const INPUT: Form = Form { what: "an input", args_max: 1, props: &["type", "default", "doc"], children: &["default", "doc", "check"] };
+const INPUT: Form =
+    Form { what: "an input", args_max: 1, props: &["type", "default", "doc"], children: &["default", "doc", "check"] };
 const FIELD: Form = Form { what: "a field of a type", args_max: 0, props: &["type", "default", "doc"], children: &[] };
 const CHECK: Form = Form { what: "`check`", args_max: 1, props: &["message"], children: &[] };
 
@@ -70,7 +71,10 @@ impl<'d> Types<'d> {
             shape.fields.push(self.field(child, decoder));
         }
         if shape.fields.is_empty() {
-            decoder.problems.push(Problem::error("L204", node.name.at, "a type needs at least one field").help("write `type NAME { FIELD type=string }`"));
+            decoder.problems.push(
+                Problem::error("L204", node.name.at, "a type needs at least one field")
+                    .help("write `type NAME { FIELD type=string }`"),
+            );
         }
         self.open.pop();
         let schema = Schema::of(Shape::Object(shape));
@@ -83,14 +87,18 @@ impl<'d> Types<'d> {
         let mut schema = match node.prop("type") {
             Some(prop) => self.written(&prop.value, decoder),
             None => {
-                decoder.problems.push(Problem::error("L204", node.name.at, "a field needs a type").help(format!("write `{} type=string`", node.name.value)));
+                decoder.problems.push(
+                    Problem::error("L204", node.name.at, "a field needs a type")
+                        .help(format!("write `{} type=string`", node.name.value)),
+                );
                 Schema::of(Shape::Any)
             }
         };
         if let Some(doc) = node.prop("doc").and_then(|prop| fields::text(&prop.value, "`doc`", decoder.problems)) {
             schema.doc = doc.value;
         }
-        schema.default = node.prop("default").and_then(|prop| literal(decoder.arg(&prop.value, &schema, &node.name.value), decoder));
+        schema.default =
+            node.prop("default").and_then(|prop| literal(decoder.arg(&prop.value, &schema, &node.name.value), decoder));
         Field { name: node.name.value.clone(), required: schema.default.is_none(), schema }
     }
 
@@ -113,7 +121,10 @@ impl<'d> Types<'d> {
             }
         }
         if let Some((_, min, max)) = INTEGERS.iter().find(|(name, ..)| *name == text) {
-            return Schema::of(Shape::Integer { min: (*min != i64::MIN).then_some(*min), max: max.filter(|max| *max != i64::MAX) });
+            return Schema::of(Shape::Integer {
+                min: (*min != i64::MIN).then_some(*min),
+                max: max.filter(|max| *max != i64::MAX),
+            });
         }
         let shape = match text {
             "bool" => Shape::Bool,
@@ -122,7 +133,9 @@ impl<'d> Types<'d> {
             "any" => Shape::Any,
             _ => match Format::by_name(text) {
                 Some(format) => Shape::String(format),
-                None => return self.by_name(&Spanned::new(text.to_owned(), arg.inside(start..start + text.len())), decoder),
+                None => {
+                    return self.by_name(&Spanned::new(text.to_owned(), arg.inside(start..start + text.len())), decoder);
+                }
             },
         };
         Schema::of(shape)
@@ -132,7 +145,10 @@ impl<'d> Types<'d> {
         if let Some(known) = self.nodes.keys().copied().find(|known| *known == name.value) {
             if let Some(position) = self.open.iter().position(|open| *open == known) {
                 let circle: Vec<&str> = self.open[position..].iter().copied().chain([known]).collect();
-                decoder.problems.push(Problem::error("L208", name.at, format!("a type cannot contain itself: {}", circle.join(" → "))));
+                decoder.problems.push(
+                    Problem::error("L208", name.at, format!("a type cannot contain itself: {}", circle.join(" → ")))
+                        .help("a value of it would have no end: take the field out"),
+                );
                 return Schema::of(Shape::Any);
             }
             return self.named(known, decoder);
@@ -144,9 +160,31 @@ impl<'d> Types<'d> {
         if decoder.names.has_gaps {
             return Schema::of(Shape::Any);
         }
-        let known = ["string", "bool", "int", "float", "u8", "u16", "u32", "u64", "hostname", "dns-label", "duration", "quantity", "semver", "url", "cluster", "list", "map"];
+        let known = [
+            "string",
+            "bool",
+            "int",
+            "float",
+            "u8",
+            "u16",
+            "u32",
+            "u64",
+            "hostname",
+            "dns-label",
+            "duration",
+            "quantity",
+            "semver",
+            "url",
+            "cluster",
+            "list",
+            "map",
+        ];
         let problem = wording::unknown("L208", "type", name, known.into_iter().chain(self.nodes.keys().copied()));
-        let problem = if ["list", "map"].contains(&name.value.as_str()) { problem.help(format!("say what it holds, in quotes: `type=\"{}<string>\"`", name.value)) } else { problem };
+        let problem = if ["list", "map"].contains(&name.value.as_str()) {
+            problem.help(format!("say what it holds, in quotes: `type=\"{}<string>\"`", name.value))
+        } else {
+            problem
+        };
         decoder.problems.push(problem);
         Schema::of(Shape::Any)
     }
@@ -173,17 +211,25 @@ fn read<'d>(node: &'d Node, types: &mut Types<'d>, decoder: &mut Decoder<'_>) ->
     let mut schema = match type_prop {
         Some(prop) => types.written(&prop.value, decoder),
         None => {
-            decoder.problems.push(Problem::error("L204", node.name.at, format!("input `{}` needs a type", name.value)).help(format!("write `input {} type=string`", name.value)));
+            decoder.problems.push(
+                Problem::error("L204", node.name.at, format!("input `{}` needs a type", name.value))
+                    .help(format!("write `input {} type=string`", name.value)),
+            );
             Schema::of(Shape::Any)
         }
     };
     let type_text = type_prop.and_then(|prop| prop.value.as_str()).unwrap_or("any").to_owned();
-    let mut doc = node.prop("doc").and_then(|prop| fields::text(&prop.value, "`doc`", decoder.problems)).map(|text| text.value);
+    let mut doc =
+        node.prop("doc").and_then(|prop| fields::text(&prop.value, "`doc`", decoder.problems)).map(|text| text.value);
     let default = default(node, &mut schema, &name.value, decoder);
     let mut checks = Vec::new();
     for child in node.children() {
         match child.name.value.as_str() {
-            "doc" => doc = only_arg(child, "`doc`", decoder.problems).and_then(|arg| fields::text(arg, "`doc`", decoder.problems)).map(|text| text.value),
+            "doc" => {
+                doc = only_arg(child, "`doc`", decoder.problems)
+                    .and_then(|arg| fields::text(arg, "`doc`", decoder.problems))
+                    .map(|text| text.value)
+            }
             "check" => checks.extend(check(child, decoder)),
             _ => {}
         }
@@ -196,10 +242,14 @@ fn default(node: &Node, schema: &mut Schema, name: &str, decoder: &mut Decoder<'
     let prop = node.prop("default");
     let child = node.child("default");
     if let (Some(prop), Some(child)) = (prop, child) {
-        decoder.problems.push(Problem::error("L235", child.name.at, "`default` is given twice").related(prop.name.at, "first given here"));
+        decoder.problems.push(
+            Problem::error("L235", child.name.at, "`default` is given twice").related(prop.name.at, "first given here"),
+        );
     }
     let is_null = |arg: &Arg| arg.value == crate::syntax::Scalar::Null;
-    let given_null = prop.is_some_and(|prop| is_null(&prop.value)) || child.is_some_and(|child| child.children.is_none() && matches!(child.args.as_slice(), [arg] if is_null(arg)));
+    let given_null = prop.is_some_and(|prop| is_null(&prop.value))
+        || child
+            .is_some_and(|child| child.children.is_none() && matches!(child.args.as_slice(), [arg] if is_null(arg)));
     if given_null {
         schema.nullable = true;
         return Some(Value::Null);
@@ -224,7 +274,10 @@ fn literal(written: super::Written, decoder: &mut Decoder<'_>) -> Option<Value> 
 fn check(node: &Node, decoder: &mut Decoder<'_>) -> Option<InputCheck> {
     check_form(node, &CHECK, decoder.problems);
     let arg = only_arg(node, "`check`", decoder.problems)?;
-    let message = node.prop("message").and_then(|prop| fields::text(&prop.value, "`message`", decoder.problems)).map(|text| text.value);
+    let message = node
+        .prop("message")
+        .and_then(|prop| fields::text(&prop.value, "`message`", decoder.problems))
+        .map(|text| text.value);
     let condition = bare(arg, &Schema::of(Shape::Bool), "check", decoder.problems)?;
     Some(InputCheck { condition, message })
 }

@@ -23,7 +23,9 @@ pub(super) struct Edge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     /// Of all instances, when the step is in a group.
-    Reference { all: bool },
+    Reference {
+        all: bool,
+    },
     Needs,
     /// The `needs` of the group around the step.
     GroupNeeds,
@@ -66,7 +68,8 @@ fn edges_of(workflow: &Workflow, step: &Step, problems: &mut Vec<Problem>) -> Ve
     let mut edges = Vec::new();
     let mut add = |formula: &Formula, variables: &[&str]| {
         for path in formula.references() {
-            let is_variable = |name: &str| variables.contains(&name) || group.is_some_and(|group| group.variable.value == name);
+            let is_variable =
+                |name: &str| variables.contains(&name) || group.is_some_and(|group| group.variable.value == name);
             edges.extend(edges_of_path(names, formula, &path, group_id, is_variable));
         }
     };
@@ -79,15 +82,19 @@ fn edges_of(workflow: &Workflow, step: &Step, problems: &mut Vec<Problem>) -> Ve
         Mention::Step(name, at) => named.push(Spanned::new(name.to_owned(), at)),
     });
     for name in &named {
-        let to = group_id.and_then(|group| names.groups[group].steps.get(&name.value)).or_else(|| names.steps.get(&name.value));
+        let to = group_id
+            .and_then(|group| names.groups[group].steps.get(&name.value))
+            .or_else(|| names.steps.get(&name.value));
         edges.extend(to.map(|to| Edge { to: *to, at: name.at, by: By::Reference { all: true } }));
     }
     for need in &step.needs {
         let to = targets(names, need, group_id, false, problems);
-        let is_implied = |to: &usize| edges.iter().any(|edge| edge.to == *to && matches!(edge.by, By::Reference { all: true }));
+        let is_implied =
+            |to: &usize| edges.iter().any(|edge| edge.to == *to && matches!(edge.by, By::Reference { all: true }));
         if !to.is_empty() && to.iter().all(is_implied) {
             let reference = edges.iter().find(|edge| edge.to == to[0]).map(|edge| edge.at);
-            let problem = Problem::warning("L213", need.at, format!("`needs {}` says nothing new", need.value)).help("a reference already waits for it: leave the `needs` out");
+            let problem = Problem::warning("L213", need.at, format!("`needs {}` says nothing new", need.value))
+                .help("a reference already waits for it: leave the `needs` out");
             problems.push(match reference {
                 Some(at) => problem.related(at, "this reference makes the edge"),
                 None => problem,
@@ -103,7 +110,13 @@ fn edges_of(workflow: &Workflow, step: &Step, problems: &mut Vec<Problem>) -> Ve
     edges
 }
 
-fn edges_of_path(names: &Names, formula: &Formula, path: &PathRef, group: Option<&str>, is_variable: impl Fn(&str) -> bool) -> Vec<Edge> {
+fn edges_of_path(
+    names: &Names,
+    formula: &Formula,
+    path: &PathRef,
+    group: Option<&str>,
+    is_variable: impl Fn(&str) -> bool,
+) -> Vec<Edge> {
     let at = formula.inside(path.range.clone());
     match names.resolve(path, group, is_variable) {
         Root::Step(to) => vec![Edge { to, at, by: By::Reference { all: true } }],
@@ -116,12 +129,21 @@ fn edges_of_path(names: &Names, formula: &Formula, path: &PathRef, group: Option
 }
 
 /// What a name in `needs` stands for; for a group all of its steps.
-pub(super) fn targets(names: &Names, need: &Spanned<String>, group: Option<&str>, is_group: bool, problems: &mut Vec<Problem>) -> Vec<usize> {
+pub(super) fn targets(
+    names: &Names,
+    need: &Spanned<String>,
+    group: Option<&str>,
+    is_group: bool,
+    problems: &mut Vec<Problem>,
+) -> Vec<usize> {
     let name = need.value.as_str();
     let siblings = group.map(|group| &names.groups[group].steps);
     if let Some(step) = siblings.and_then(|steps| steps.get(name)) {
         if is_group {
-            problems.push(Problem::error("L216", need.at, format!("the group cannot wait for its own step `{name}`")).help("write `needs` on the steps that wait for it"));
+            problems.push(
+                Problem::error("L216", need.at, format!("the group cannot wait for its own step `{name}`"))
+                    .help("write `needs` on the steps that wait for it"),
+            );
             return Vec::new();
         }
         return vec![*step];
@@ -130,18 +152,25 @@ pub(super) fn targets(names: &Names, need: &Spanned<String>, group: Option<&str>
         return vec![*step];
     }
     if group == Some(name) {
-        problems.push(Problem::error("L216", need.at, format!("a step of group `{name}` cannot wait for the whole group")).help("name the steps that it waits for; inside the group that is the same instance's step"));
+        problems.push(
+            Problem::error("L216", need.at, format!("a step of group `{name}` cannot wait for the whole group"))
+                .help("name the steps that it waits for; inside the group that is the same instance's step"),
+        );
         return Vec::new();
     }
     if let Some(group) = names.groups.get(name) {
         return group.steps.values().copied().collect();
     }
     if let Some((group, _)) = names.groups.iter().find(|(_, group)| group.steps.contains_key(name)) {
-        problems.push(Problem::error("L216", need.at, format!("`{name}` is a step of group `{group}`, one for each instance")).help(format!("wait for all of them: `needs {group}`")));
+        problems.push(
+            Problem::error("L216", need.at, format!("`{name}` is a step of group `{group}`, one for each instance"))
+                .help(format!("wait for all of them: `needs {group}`")),
+        );
         return Vec::new();
     }
     if !names.has_gaps && !names.beyond.contains(name) {
-        let known = names.steps.keys().chain(names.groups.keys()).chain(siblings.map(BTreeMap::keys).into_iter().flatten());
+        let known =
+            names.steps.keys().chain(names.groups.keys()).chain(siblings.map(BTreeMap::keys).into_iter().flatten());
         problems.push(wording::unknown("L212", "step", need, known.map(String::as_str).collect::<Vec<_>>()));
     }
     Vec::new()
@@ -174,10 +203,17 @@ fn circle_problem(workflow: &Workflow, edges: &[Vec<Edge>], members: &BTreeSet<u
     let mut text: Vec<String> = circle.iter().map(|step| title(*step)).collect();
     text.push(title(start));
     let next = |position: usize| circle.get(position + 1).copied().unwrap_or(start);
-    let place = |position: usize| edges[circle[position]].iter().find(|edge| edge.to == next(position)).map(|edge| edge.at);
+    let place =
+        |position: usize| edges[circle[position]].iter().find(|edge| edge.to == next(position)).map(|edge| edge.at);
     let at = place(0).unwrap_or(workflow.steps[start].id.at);
-    let message = if circle.len() == 1 { format!("step `{}` waits for itself", text[0]) } else { format!("steps wait for each other in a circle: {}", text.join(" → ")) };
-    let mut problem = Problem::error("L214", at, message).label(format!("`{}` waits for `{}`", text[0], text[1])).help("take one of these references or needs away");
+    let message = if circle.len() == 1 {
+        format!("step `{}` waits for itself", text[0])
+    } else {
+        format!("steps wait for each other in a circle: {}", text.join(" → "))
+    };
+    let mut problem = Problem::error("L214", at, message)
+        .label(format!("`{}` waits for `{}`", text[0], text[1]))
+        .help("take one of these references or needs away");
     for position in 1..circle.len() {
         if let Some(at) = place(position) {
             problem = problem.related(at, format!("`{}` waits for `{}`", text[position], text[position + 1]));

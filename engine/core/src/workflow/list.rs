@@ -13,24 +13,43 @@ use crate::syntax::{Arg, Node};
 impl Decoder<'_> {
     /// Children with the repetitions among them taken apart.
     pub fn children<'n>(&mut self, nodes: Vec<&'n Node>) -> Vec<Child<'n>> {
-        nodes.into_iter().filter_map(|node| if node.name.value == "for-each" { self.repeat(node) } else { Some(Child::Node(node)) }).collect()
+        nodes
+            .into_iter()
+            .filter_map(|node| if node.name.value == "for-each" { self.repeat(node) } else { Some(Child::Node(node)) })
+            .collect()
     }
 
     fn repeat<'n>(&mut self, node: &'n Node) -> Option<Child<'n>> {
         for prop in node.props.iter().filter(|prop| prop.name.value != "in") {
-            let problem = Problem::error("L203", prop.name.at, format!("a `for-each` inside a step has no property `{}`", prop.name.value));
-            self.problems.push(problem.help("it is written `for-each VARIABLE in=\"LIST\" { … }`; a group of steps stands at the top of the file"));
+            let problem = Problem::error(
+                "L203",
+                prop.name.at,
+                format!("a `for-each` inside a step has no property `{}`", prop.name.value),
+            );
+            self.problems.push(problem.help(
+                "it is written `for-each VARIABLE in=\"LIST\" { … }`; a group of steps stands at the top of the file",
+            ));
         }
         if let Some(extra) = node.args.get(1) {
-            self.problems.push(Problem::error("L236", extra.at, "a `for-each` inside a step has one variable"));
+            self.problems.push(
+                Problem::error("L236", extra.at, "a `for-each` inside a step has one variable")
+                    .help("write `for-each VARIABLE in=\"LIST\"`"),
+            );
         }
         let variable = identity(node, "the variable of a `for-each`", self.problems)?;
         if self.names.hidden_by(&variable.value, self.group) {
-            let problem = Problem::error("L206", variable.at, format!("`{}` hides a step, a group or a secret of the same name", variable.value));
+            let problem = Problem::error(
+                "L206",
+                variable.at,
+                format!("`{}` hides a step, a group or a secret of the same name", variable.value),
+            );
             self.problems.push(problem.help("give the variable another name"));
         }
         let Some(list) = node.prop("in") else {
-            self.problems.push(Problem::error("L204", node.name.at, "a `for-each` needs a list").help("write `for-each VARIABLE in=\"inputs.list\"`"));
+            self.problems.push(
+                Problem::error("L204", node.name.at, "a `for-each` needs a list")
+                    .help("write `for-each VARIABLE in=\"inputs.list\"`"),
+            );
             return None;
         };
         let list = self.bare(&list.value, &Schema::of(Shape::List(Box::new(Schema::of(Shape::Any)))), "in")?;
@@ -47,7 +66,9 @@ impl Decoder<'_> {
     pub fn list_of_children(&mut self, children: &[Child<'_>], name: &str, items: &Schema, what: &str) -> Written {
         let mut nodes = children.iter().filter(|child| matches!(child, Child::Node(node) if node.name.value == name));
         let only = match (nodes.next(), nodes.next()) {
-            (Some(Child::Node(node)), None) if children.iter().filter(|child| is_about(child, name)).count() == 1 => Some(*node),
+            (Some(Child::Node(node)), None) if children.iter().filter(|child| is_about(child, name)).count() == 1 => {
+                Some(*node)
+            }
             _ => None,
         };
         if let Some(node) = only {
@@ -113,7 +134,8 @@ impl Decoder<'_> {
     }
 
     fn items_of_body(&mut self, body: &Body<'_>, items: &Schema, what: &str, list: &mut Vec<Written>) {
-        let is_dashes = body.args.is_empty() && body.props.is_empty() && body.children.as_deref().is_some_and(is_dash_list);
+        let is_dashes =
+            body.args.is_empty() && body.props.is_empty() && body.children.as_deref().is_some_and(is_dash_list);
         if is_dashes {
             self.dashes(body.children.as_deref().unwrap_or_default(), items, what, list);
         } else if body.is_plain() && !body.args.is_empty() && takes_arguments(items) {
@@ -132,8 +154,14 @@ impl Decoder<'_> {
                     list.push(self.value(&body, items, what));
                 }
                 Child::Node(node) => {
-                    let problem = Problem::error("L237", node.name.at, format!("`{}` stands among items of a list", node.name.value));
-                    self.problems.push(problem.help("a list is made of `- item`; names with values make a map: use one of them"));
+                    let problem = Problem::error(
+                        "L237",
+                        node.name.at,
+                        format!("`{}` stands among items of a list", node.name.value),
+                    );
+                    self.problems.push(
+                        problem.help("a list is made of `- item`; names with values make a map: use one of them"),
+                    );
                 }
                 Child::Repeat { variable, list: over, children, at } => {
                     let mut repeated = Vec::new();
@@ -141,7 +169,10 @@ impl Decoder<'_> {
                     if repeated.is_empty() {
                         self.problems.push(no_list(*at));
                     }
-                    list.push(Written::new(Content::Repeat(Repeat { name: variable.value.clone(), list: over.clone(), items: repeated }), *at));
+                    list.push(Written::new(
+                        Content::Repeat(Repeat { name: variable.value.clone(), list: over.clone(), items: repeated }),
+                        *at,
+                    ));
                 }
             }
         }
@@ -167,7 +198,14 @@ fn is_about(child: &Child<'_>, name: &str) -> bool {
 /// Several arguments are several items.
 fn takes_arguments(items: &Schema) -> bool {
     match &items.shape {
-        Shape::Any | Shape::Bool | Shape::Integer { .. } | Shape::Number | Shape::String(_) | Shape::Enum(_) | Shape::Reference(_) | Shape::Predicate => true,
+        Shape::Any
+        | Shape::Bool
+        | Shape::Integer { .. }
+        | Shape::Number
+        | Shape::String(_)
+        | Shape::Enum(_)
+        | Shape::Reference(_)
+        | Shape::Predicate => true,
         Shape::List(_) | Shape::Map(_) | Shape::Object(_) | Shape::OneOf(_) | Shape::YamlTemplate => false,
     }
 }
@@ -194,7 +232,14 @@ fn takes_whole_list(items: &Schema) -> bool {
 pub(super) fn bare(arg: &Arg, schema: &Schema, what: &str, problems: &mut Vec<Problem>) -> Option<Formula> {
     let wants = Wanted { schema: schema.clone(), what: what.to_owned() };
     let Some(text) = arg.text() else {
-        problems.push(Problem::error("L205", arg.at, format!("`{what}` is an expression in quotes, not {}", fields::article(arg.value.kind()))).help(format!("write `{what}=\"…\"`")));
+        problems.push(
+            Problem::error(
+                "L205",
+                arg.at,
+                format!("`{what}` is an expression in quotes, not {}", fields::article(arg.value.kind())),
+            )
+            .help(format!("write `{what}=\"…\"`")),
+        );
         return None;
     };
     match Expr::parse(&text.value) {
@@ -202,7 +247,11 @@ pub(super) fn bare(arg: &Arg, schema: &Schema, what: &str, problems: &mut Vec<Pr
         Err(error) => {
             let is_interpolated = text.value.contains("${");
             let problem = parse_problem(error, |range| arg.inside(range));
-            problems.push(if is_interpolated { problem.help(format!("`{what}` is an expression already: write it without `${{…}}`")) } else { problem });
+            problems.push(if is_interpolated {
+                problem.help(format!("`{what}` is an expression already: write it without `${{…}}`"))
+            } else {
+                problem
+            });
             None
         }
     }
@@ -214,10 +263,14 @@ pub(super) fn names_in(node: &Node, problems: &mut Vec<Problem>) -> Vec<Spanned<
         problems.push(Problem::error("L204", node.name.at, "`needs` names no step").help("write `needs STEP…`"));
     }
     if let Some(prop) = node.props.first() {
-        problems.push(Problem::error("L203", prop.name.at, format!("`needs` has no property `{}`", prop.name.value)));
+        let problem = Problem::error("L203", prop.name.at, format!("`needs` has no property `{}`", prop.name.value));
+        problems.push(problem.help("write the names on its line: `needs a b`"));
     }
     if let Some(child) = node.children().first() {
-        problems.push(Problem::error("L203", child.name.at, "`needs` has no children").help("write the names on its line: `needs a b`"));
+        problems.push(
+            Problem::error("L203", child.name.at, "`needs` has no children")
+                .help("write the names on its line: `needs a b`"),
+        );
     }
     node.args.iter().filter_map(|arg| fields::text(arg, "what is needed", problems)).collect()
 }

@@ -27,7 +27,12 @@ pub(super) fn written(decoder: &mut Decoder<'_>, path: &Spanned<String>, what: &
         Some(Ok(files)) => {
             for (id, source) in files {
                 match parse(source) {
-                    Ok(parsed) => documents.extend(parsed.iter().filter(|yaml| !yaml.value.is_null()).map(|yaml| Reader { decoder, id: *id, what }.value(yaml))),
+                    Ok(parsed) => documents.extend(
+                        parsed
+                            .iter()
+                            .filter(|yaml| !yaml.value.is_null())
+                            .map(|yaml| Reader { decoder, id: *id, what }.value(yaml)),
+                    ),
                     Err(failure) => decoder.problems.push(failure.problem(*id, path)),
                 }
             }
@@ -58,7 +63,9 @@ impl Failure {
     fn problem(self, id: SourceId, path: &Spanned<String>) -> Problem {
         let message = format!("`{}` is not valid YAML: {}", path.value, self.message);
         match self.place {
-            Some((start, end)) => Problem::error("L239", Place::new(id, start, end), message).related(path.at, "named here"),
+            Some((start, end)) => {
+                Problem::error("L239", Place::new(id, start, end), message).related(path.at, "named here")
+            }
             None => Problem::error("L239", path.at, message),
         }
     }
@@ -98,7 +105,10 @@ impl Reader<'_, '_> {
             Yaml::Scalar(Value::String(text)) => self.text(text, at),
             Yaml::Scalar(value) => Written::literal(value.clone(), at),
             Yaml::List(items) => Written::new(Content::List(items.iter().map(|item| self.value(item)).collect()), at),
-            Yaml::Map(fields) => Written::new(Content::Map(fields.iter().map(|(name, field)| (name.clone(), self.value(field))).collect()), at),
+            Yaml::Map(fields) => Written::new(
+                Content::Map(fields.iter().map(|(name, field)| (name.clone(), self.value(field))).collect()),
+                at,
+            ),
         }
     }
 
@@ -114,7 +124,9 @@ impl Reader<'_, '_> {
             Err(error) => {
                 let problem = parse_problem(error, |_| at);
                 let help = problem.help.clone().map(|help| format!("{help}; ")).unwrap_or_default();
-                self.decoder.problems.push(problem.help(format!("{help}where `${{` is meant as it stands, write `$${{`")));
+                self.decoder
+                    .problems
+                    .push(problem.help(format!("{help}where `${{` is meant as it stands, write `$${{`")));
                 Written::literal(Value::Null, at)
             }
         }

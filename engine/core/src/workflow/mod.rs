@@ -35,6 +35,8 @@ mod scalar;
 mod shared;
 mod specs;
 mod step;
+#[cfg(test)]
+pub(crate) mod tests;
 mod types;
 mod wording;
 mod written;

@@ -58,11 +58,17 @@ pub(crate) enum Root {
     Plain,
     Step(usize),
     /// Steps of another group: of one instance or of all.
-    Group { group: String, key: KeyOf, steps: Vec<usize> },
+    Group {
+        group: String,
+        key: KeyOf,
+        steps: Vec<usize>,
+    },
     /// The group that the step is in.
     OwnGroup(String),
     /// A step that can only be reached through its group.
-    Inside { group: String },
+    Inside {
+        group: String,
+    },
     Unknown,
 }
 
@@ -83,7 +89,13 @@ pub(super) struct Collected<'d> {
 
 impl Names {
     pub(super) fn collect<'d>(document: &'d Document, problems: &mut Vec<Problem>) -> Collected<'d> {
-        let mut collector = Collector { names: Names { has_gaps: !document.is_whole, ..Names::default() }, roots: BTreeMap::new(), problems, steps: Vec::new(), groups: Vec::new() };
+        let mut collector = Collector {
+            names: Names { has_gaps: !document.is_whole, ..Names::default() },
+            roots: BTreeMap::new(),
+            problems,
+            steps: Vec::new(),
+            groups: Vec::new(),
+        };
         for node in &document.nodes {
             collector.top_level(node);
         }
@@ -112,10 +124,18 @@ impl Names {
     /// What a path begins with, for an expression of a step in `group`.
     pub(crate) fn resolve(&self, path: &PathRef, group: Option<&str>, is_variable: impl Fn(&str) -> bool) -> Root {
         let root = path.root.as_str();
-        if is_variable(root) || ["inputs", "clusters", "run"].contains(&root) || self.secrets.contains_key(root) || self.beyond.contains(root) {
+        if is_variable(root)
+            || ["inputs", "clusters", "run"].contains(&root)
+            || self.secrets.contains_key(root)
+            || self.beyond.contains(root)
+        {
             return Root::Plain;
         }
-        if let Some(step) = group.and_then(|group| self.groups.get(group)).and_then(|names| names.steps.get(root)).or_else(|| self.steps.get(root)) {
+        if let Some(step) = group
+            .and_then(|group| self.groups.get(group))
+            .and_then(|names| names.steps.get(root))
+            .or_else(|| self.steps.get(root))
+        {
             return Root::Step(*step);
         }
         if group == Some(root) {
@@ -128,7 +148,9 @@ impl Names {
                 Some(Segment::Index(_)) | None => KeyOf::All,
             };
             let steps = match path.segments.get(1) {
-                Some(Segment::Field(step) | Segment::Index(Value::String(step))) => names.steps.get(step).copied().into_iter().collect(),
+                Some(Segment::Field(step) | Segment::Index(Value::String(step))) => {
+                    names.steps.get(step).copied().into_iter().collect()
+                }
                 _ => names.steps.values().copied().collect(),
             };
             return Root::Group { group: root.to_owned(), key, steps };
@@ -187,12 +209,15 @@ impl<'d> Collector<'d, '_> {
             Some(prop) => checked(&prop.value, "a group", self.problems),
             None => {
                 self.problems.push(
-                    Problem::error("L204", node.name.at, "a `for-each` over steps needs a name").help("name it: `as=region`; expressions then write `region[\"KEY\"].STEP`"),
+                    Problem::error("L204", node.name.at, "a `for-each` over steps needs a name")
+                        .help("name it: `as=region`; expressions then write `region[\"KEY\"].STEP`"),
                 );
                 None
             }
         };
-        let id = id.and_then(|id| self.take(id, "a group")).unwrap_or_else(|| Spanned::new(format!("#{}", self.groups.len()), node.name.at));
+        let id = id
+            .and_then(|id| self.take(id, "a group"))
+            .unwrap_or_else(|| Spanned::new(format!("#{}", self.groups.len()), node.name.at));
         self.names.groups.insert(id.value.clone(), GroupNames { index: self.groups.len(), steps: BTreeMap::new() });
         self.groups.push(GroupHead { node, id, variable });
     }
@@ -270,7 +295,10 @@ pub(super) fn identity(node: &Node, what: &str, problems: &mut Vec<Problem>) -> 
 /// A name that may be given. A name that is only badly written is still a name: what refers to it is not wrong as well.
 fn checked(arg: &crate::syntax::Arg, what: &str, problems: &mut Vec<Problem>) -> Option<Spanned<String>> {
     let Scalar::Text(text) = &arg.value else {
-        problems.push(Problem::error("L205", arg.at, format!("{what} is named by a word, not by a {}", arg.value.kind())));
+        problems.push(
+            Problem::error("L205", arg.at, format!("{what} is named by a word, not by a {}", arg.value.kind()))
+                .help("names begin with a letter"),
+        );
         return None;
     };
     if let Err(reason) = ident::check(&text.value) {

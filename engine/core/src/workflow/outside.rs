@@ -1,7 +1,7 @@
 //! The nodes that name what lies outside the file: `secret` and `cluster`; and `output`, which leaves it.
 
-use steps_sdk::schema::{Format, Schema, Shape};
 use steps_sdk::Secret;
+use steps_sdk::schema::{Format, Schema, Shape};
 
 use super::decode::{Body, Decoder};
 use super::fields::{self, Form, check_form};
@@ -14,8 +14,10 @@ use crate::syntax::{Document, Node};
 
 const SECRET: Form = Form { what: "a secret", args_max: 1, props: &[], children: &["from"] };
 const FROM: Form = Form { what: "`from`", args_max: 0, props: &["env", "file"], children: &[] };
-const CLUSTER: Form = Form { what: "a cluster", args_max: 1, props: &[], children: &["kubeconfig", "identity", "workspace"] };
-const KUBECONFIG: Form = Form { what: "`kubeconfig`", args_max: 0, props: &["context", "file", "env", "from"], children: &[] };
+const CLUSTER: Form =
+    Form { what: "a cluster", args_max: 1, props: &[], children: &["kubeconfig", "identity", "workspace"] };
+const KUBECONFIG: Form =
+    Form { what: "`kubeconfig`", args_max: 0, props: &["context", "file", "env", "from"], children: &[] };
 const IDENTITY: Form = Form { what: "`identity`", args_max: 0, props: &["uid"], children: &[] };
 
 pub(super) fn secrets(document: &Document, problems: &mut Vec<Problem>) -> Vec<SecretDecl> {
@@ -26,7 +28,10 @@ fn secret(node: &Node, problems: &mut Vec<Problem>) -> Option<SecretDecl> {
     check_form(node, &SECRET, problems);
     let name = declared(node)?;
     let Some(from) = only_child(node, "from", problems) else {
-        problems.push(Problem::error("L204", node.name.at, format!("secret `{}` says where it is", name.value)).help("write `from env=NAME` or `from file=\"PATH\"` in its block"));
+        problems.push(
+            Problem::error("L204", node.name.at, format!("secret `{}` says where it is", name.value))
+                .help("write `from env=NAME` or `from file=\"PATH\"` in its block"),
+        );
         return None;
     };
     check_form(from, &FROM, problems);
@@ -40,7 +45,10 @@ fn secret(node: &Node, problems: &mut Vec<Problem>) -> Option<SecretDecl> {
             }
         }
         _ => {
-            problems.push(Problem::error("L204", from.name.at, "a secret comes from one place").help("write `from env=NAME` or `from file=\"PATH\"`"));
+            problems.push(
+                Problem::error("L204", from.name.at, "a secret comes from one place")
+                    .help("write `from env=NAME` or `from file=\"PATH\"`"),
+            );
             return None;
         }
     };
@@ -54,7 +62,8 @@ pub(super) fn clusters(document: &Document, decoder: &mut Decoder<'_>) -> Vec<Cl
 fn cluster(node: &Node, decoder: &mut Decoder<'_>) -> Option<ClusterDecl> {
     check_form(node, &CLUSTER, decoder.problems);
     let name = declared(node)?;
-    let kubeconfig = only_child(node, "kubeconfig", decoder.problems).map(|child| kubeconfig(child, decoder)).unwrap_or_default();
+    let kubeconfig =
+        only_child(node, "kubeconfig", decoder.problems).map(|child| kubeconfig(child, decoder)).unwrap_or_default();
     if let Some(workspace) = node.child("workspace") {
         decoder.problems.push(wording::unsupported(workspace.name.at, "a kcp workspace as a cluster"));
     }
@@ -80,7 +89,10 @@ fn kubeconfig(node: &Node, decoder: &mut Decoder<'_>) -> KubeconfigSource {
         *field = fields::text(&prop.value, &format!("`{name}`"), decoder.problems).map(|text| text.value);
     }
     if let (Some(_), Some(env)) = (&source.file, node.prop("env")) {
-        decoder.problems.push(Problem::error("L205", env.name.at, "a kubeconfig is in one place").help("`file=` names the file, `env=` names the variable that does: use one of them"));
+        decoder.problems.push(
+            Problem::error("L205", env.name.at, "a kubeconfig is in one place")
+                .help("`file=` names the file, `env=` names the variable that does: use one of them"),
+        );
     }
     source
 }
@@ -88,7 +100,10 @@ fn kubeconfig(node: &Node, decoder: &mut Decoder<'_>) -> KubeconfigSource {
 fn identity(node: &Node, decoder: &mut Decoder<'_>) -> Option<Written> {
     check_form(node, &IDENTITY, decoder.problems);
     let Some(prop) = node.prop("uid") else {
-        decoder.problems.push(Problem::error("L204", node.name.at, "`identity` needs the cluster's uid").help("write `identity uid=\"…\"`: the UID of its namespace kube-system"));
+        decoder.problems.push(
+            Problem::error("L204", node.name.at, "`identity` needs the cluster's uid")
+                .help("write `identity uid=\"…\"`: the UID of its namespace kube-system"),
+        );
         return None;
     };
     let schema = Schema { nullable: true, ..Schema::of(Shape::String(Format::Plain)) };
@@ -111,7 +126,8 @@ pub(super) fn outputs(document: &Document, decoder: &mut Decoder<'_>) -> Vec<Out
 
 fn output(node: &Node, decoder: &mut Decoder<'_>) -> Option<OutputDecl> {
     let name = super::names::identity(node, "an output", decoder.problems)?;
-    let secret = node.prop("secret").and_then(|prop| fields::flag(&prop.value, "`secret`", decoder.problems)).unwrap_or(false);
+    let secret =
+        node.prop("secret").and_then(|prop| fields::flag(&prop.value, "`secret`", decoder.problems)).unwrap_or(false);
     let body = decoder.body(node);
     let props: Vec<_> = body.props.iter().copied().filter(|prop| prop.name.value != "secret").collect();
     let value = Body { args: &node.args[1..], props, ..body };
@@ -130,7 +146,11 @@ fn only_child<'n>(node: &'n Node, name: &str, problems: &mut Vec<Problem>) -> Op
     let mut children = node.children().iter().filter(|child| child.name.value == name);
     let first = children.next()?;
     for again in children {
-        problems.push(Problem::error("L235", again.name.at, format!("`{name}` is given twice")).related(first.name.at, "first given here").help("leave one of them out"));
+        problems.push(
+            Problem::error("L235", again.name.at, format!("`{name}` is given twice"))
+                .related(first.name.at, "first given here")
+                .help("leave one of them out"),
+        );
     }
     Some(first)
 }

@@ -26,7 +26,10 @@ pub struct Reading {
 /// The kinds that a file names, so that only these have to be described.
 pub fn kinds_used(document: &Document) -> Vec<String> {
     let steps = document.nodes.iter().flat_map(|node| std::iter::once(node).chain(node.children()));
-    steps.filter(|node| node.name.value == "step").filter_map(|node| node.prop("uses")?.value.as_str().map(str::to_owned)).collect()
+    steps
+        .filter(|node| node.name.value == "step")
+        .filter_map(|node| node.prop("uses")?.value.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// Reads and checks a workflow.
@@ -36,8 +39,14 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
     header::check_top_level(document, &mut problems);
     let header = header::read(document, &mut problems);
     let Collected { names, steps, groups } = Names::collect(document, &mut problems);
-    let mut decoder =
-        Decoder { names: &names, files, problems: &mut problems, wanted_files: &mut wanted, group: None, subject: "workflow".to_owned() };
+    let mut decoder = Decoder {
+        names: &names,
+        files,
+        problems: &mut problems,
+        wanted_files: &mut wanted,
+        group: None,
+        subject: "workflow".to_owned(),
+    };
     let mut types = input::Types::of(document);
     types.read_all(&mut decoder);
     let inputs = input::read_all(document, &mut types, &mut decoder);
@@ -49,7 +58,14 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
     let mut read_steps = Vec::with_capacity(steps.len());
     for head in &steps {
         let group = head.group.map(|group| group_ids[group].as_str());
-        let mut decoder = Decoder { group, subject: String::new(), problems: decoder.problems, wanted_files: decoder.wanted_files, names: &names, files };
+        let mut decoder = Decoder {
+            group,
+            subject: String::new(),
+            problems: decoder.problems,
+            wanted_files: decoder.wanted_files,
+            names: &names,
+            files,
+        };
         read_steps.push(step::read(head, specs, &mut decoder));
     }
     let outputs = outside::outputs(document, &mut decoder);
@@ -60,8 +76,23 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
     if !is_complete {
         return Reading { workflow: None, problems: in_order(problems), wanted };
     }
-    let workflow =
-        Workflow { name, version, doc, lock, parallel, per_cluster, timeout_ms, retry, inputs, secrets, clusters, groups, steps: read_steps, outputs, names };
+    let workflow = Workflow {
+        name,
+        version,
+        doc,
+        lock,
+        parallel,
+        per_cluster,
+        timeout_ms,
+        retry,
+        inputs,
+        secrets,
+        clusters,
+        groups,
+        steps: read_steps,
+        outputs,
+        names,
+    };
     let workflow = checked(workflow, &mut problems);
     let is_sound = !problems.iter().any(Problem::is_error) && wanted.is_empty() && document.is_whole;
     Reading { workflow: is_sound.then_some(workflow), problems: in_order(problems), wanted }
@@ -70,7 +101,14 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
 /// One value of a file of inputs: written as a default is.
 pub(crate) fn read_value(node: &Node, schema: &Schema, names: &Names) -> Result<Value, Vec<Problem>> {
     let (mut problems, mut wanted) = (Vec::new(), Vec::new());
-    let mut decoder = Decoder { names, files: &Files::default(), problems: &mut problems, wanted_files: &mut wanted, group: None, subject: node.name.value.clone() };
+    let mut decoder = Decoder {
+        names,
+        files: &Files::default(),
+        problems: &mut problems,
+        wanted_files: &mut wanted,
+        group: None,
+        subject: node.name.value.clone(),
+    };
     let written = decoder.node(node, schema, &node.name.value);
     match written.as_literal() {
         Some(value) if problems.is_empty() => Ok(value),

@@ -16,20 +16,32 @@ impl Decoder<'_> {
     /// A node that holds one scalar and nothing else.
     pub fn scalar_of_body(&mut self, body: &Body<'_>, schema: &Schema, what: &str) -> Written {
         if let Some(prop) = body.props.first() {
-            self.problems.push(Problem::error("L230", prop.name.at, format!("`{what}` has no field `{}`", prop.name.value)).help(format!("it is {}", fit::describe(schema))));
+            self.problems.push(
+                Problem::error("L230", prop.name.at, format!("`{what}` has no field `{}`", prop.name.value))
+                    .help(format!("it is {}", fit::describe(schema))),
+            );
         } else if body.has_block() {
-            self.problems.push(Problem::error("L232", body.at, format!("`{what}` is {}, not a block", fit::describe(schema))));
+            self.problems.push(
+                Problem::error("L232", body.at, format!("`{what}` is {}, not a block", fit::describe(schema)))
+                    .help(format!("write `{} VALUE`", last(what))),
+            );
         }
         match body.args {
             [arg] => self.arg(arg, schema, what),
             [] => {
                 if body.is_plain() {
-                    self.problems.push(Problem::error("L231", body.name, format!("`{what}` needs a value")).help(format!("it is {}", fit::describe(schema))));
+                    self.problems.push(
+                        Problem::error("L231", body.name, format!("`{what}` needs a value"))
+                            .help(format!("it is {}", fit::describe(schema))),
+                    );
                 }
                 Written::literal(Value::Null, body.at)
             }
             [_, extra, ..] => {
-                self.problems.push(Problem::error("L236", extra.at, format!("`{what}` takes one value")).help("if the value is an expression, quote the whole of it"));
+                self.problems.push(
+                    Problem::error("L236", extra.at, format!("`{what}` takes one value"))
+                        .help("if the value is an expression, quote the whole of it"),
+                );
                 Written::literal(Value::Null, body.at)
             }
         }
@@ -60,7 +72,9 @@ impl Decoder<'_> {
                     self.problems.push(computed(arg.at, &format!("`{what}`")));
                     null
                 }
-                None => Written::new(Content::Formula(Formula::template(template, arg, self.wanted(schema, what))), arg.at),
+                None => {
+                    Written::new(Content::Formula(Formula::template(template, arg, self.wanted(schema, what))), arg.at)
+                }
             },
         }
     }
@@ -70,6 +84,14 @@ impl Decoder<'_> {
             self.problems.push(parse_problem(error, |range| arg.inside(range)));
         }
         Written::literal(Value::String(text.to_owned()), arg.at)
+    }
+
+    /// What the field is for, or where that is told.
+    fn explain(&self, schema: &Schema) -> String {
+        match schema.doc.lines().next().filter(|line| !line.is_empty()) {
+            Some(doc) => format!("{}: {doc}", fit::describe(schema)),
+            None => format!("more: engine explain {}", self.subject),
+        }
     }
 
     fn text(&mut self, arg: &Arg, text: &str, schema: &Schema, what: &str) -> Written {
@@ -85,7 +107,12 @@ impl Decoder<'_> {
 
     pub fn cluster(&mut self, name: &Spanned<String>) -> Written {
         if !self.names.clusters.contains_key(&name.value) && !self.names.has_gaps {
-            self.problems.push(wording::unknown("L210", "cluster", name, self.names.clusters.keys().map(String::as_str)));
+            self.problems.push(wording::unknown(
+                "L210",
+                "cluster",
+                name,
+                self.names.clusters.keys().map(String::as_str),
+            ));
         }
         Written::new(Content::Cluster(name.value.clone()), name.at)
     }
@@ -94,7 +121,8 @@ impl Decoder<'_> {
         if !self.names.secrets.contains_key(&name.value) && !self.names.has_gaps {
             let problem = wording::unknown("L211", "secret", name, self.names.secrets.keys().map(String::as_str));
             let help = problem.help.clone().unwrap_or_default();
-            self.problems.push(problem.help(format!("{help}; declare it: `secret {} {{ from env=NAME }}`", name.value)));
+            self.problems
+                .push(problem.help(format!("{help}; declare it: `secret {} {{ from env=NAME }}`", name.value)));
         }
         Written::new(Content::Secret(name.value.clone()), name.at)
     }
@@ -113,24 +141,35 @@ impl Decoder<'_> {
     fn literal(&mut self, arg: &Arg, value: Value, schema: &Schema, what: &str) -> Written {
         if let Shape::OneOf(choices) = &schema.shape {
             let names: Vec<String> = choices.iter().map(|choice| format!("`{}`", choice.name)).collect();
-            self.problems.push(Problem::error("L238", arg.at, format!("`{what}` is exactly one of {}", names.join(", "))).help("write it as a child, with the chosen one first"));
+            self.problems.push(
+                Problem::error("L238", arg.at, format!("`{what}` is exactly one of {}", names.join(", ")))
+                    .help("write it as a child, with the chosen one first"),
+            );
             return Written::literal(Value::Null, arg.at);
         }
         for misfit in fit::misfits(&value, schema, subject(what, &self.subject)) {
             let mut problem = Problem::error(misfit.code, arg.at, misfit.message);
             problem = match (misfit.help, &schema.shape, &arg.value) {
-                (_, Shape::String(_) | Shape::Enum(_), Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_)) => problem.help("put it in quotes"),
+                (_, Shape::String(_) | Shape::Enum(_), Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_)) => {
+                    problem.help("put it in quotes")
+                }
                 (_, Shape::Bool, Scalar::Text(_)) => problem.help("KDL writes `#true` and `#false`"),
-                (_, Shape::Integer { .. } | Shape::Number, Scalar::Text(text)) if text.value.parse::<f64>().is_ok() => problem.help("write it without quotes"),
-                (_, Shape::List(_), _) => problem.help(format!("write it as a child: `{} VALUE…`", what.rsplit('.').next().unwrap_or(what))),
+                (_, Shape::Integer { .. } | Shape::Number, Scalar::Text(text)) if text.value.parse::<f64>().is_ok() => {
+                    problem.help("write it without quotes")
+                }
+                (_, Shape::List(_), _) => problem.help(format!("write it as a child: `{} VALUE…`", last(what))),
                 (_, Shape::Object(_) | Shape::Map(_), _) => problem.help("write it as a child with a block"),
                 (Some(help), ..) => problem.help(help),
-                (None, ..) => problem,
+                (None, ..) => problem.help(self.explain(schema)),
             };
             self.problems.push(problem);
         }
         Written::literal(value, arg.at)
     }
+}
+
+fn last(what: &str) -> &str {
+    what.rsplit('.').next().unwrap_or(what)
 }
 
 /// A scalar as JSON. A number that JSON cannot hold keeps its digits as a float, which no integer field takes.

@@ -16,7 +16,8 @@ use crate::limits::ATTEMPTS_MAX;
 use crate::plan::{Backoff, RetryOn};
 use crate::syntax::Node;
 
-const RETRY: Form = Form { what: "`retry`", args_max: 0, props: &["attempts", "backoff", "first", "cap", "on"], children: &[] };
+const RETRY: Form =
+    Form { what: "`retry`", args_max: 0, props: &["attempts", "backoff", "first", "cap", "on"], children: &[] };
 
 /// What the shared children of one step say.
 #[derive(Default)]
@@ -37,7 +38,8 @@ pub(super) fn read(children: &[&Node], spec: &StepSpec, decoder: &mut Decoder<'_
     for (position, child) in children.iter().enumerate() {
         let name = child.name.value.as_str();
         if let Some(first) = children[..position].iter().find(|earlier| earlier.name.value == name && name != "needs") {
-            let problem = Problem::error("L235", child.name.at, format!("`{name}` is given twice")).related(first.name.at, "first given here");
+            let problem = Problem::error("L235", child.name.at, format!("`{name}` is given twice"))
+                .related(first.name.at, "first given here");
             decoder.problems.push(problem.help("leave one of them out"));
             continue;
         }
@@ -49,7 +51,11 @@ pub(super) fn read(children: &[&Node], spec: &StepSpec, decoder: &mut Decoder<'_
             "timeout" => match spec.time_limit {
                 TimeLimit::Action { .. } => shared.timeout_ms = timeout(child, decoder.problems),
                 TimeLimit::Wait { .. } => {
-                    let problem = Problem::error("L221", child.name.at, format!("{} has no `timeout`: waiting is all that it does", spec.kind));
+                    let problem = Problem::error(
+                        "L221",
+                        child.name.at,
+                        format!("{} has no `timeout`: waiting is all that it does", spec.kind),
+                    );
                     decoder.problems.push(problem.help("its limit is `wait for=\"10m\"`"));
                 }
             },
@@ -63,7 +69,10 @@ pub(super) fn read(children: &[&Node], spec: &StepSpec, decoder: &mut Decoder<'_
 }
 
 pub(super) fn doc(node: &Node, problems: &mut Vec<Problem>) -> String {
-    only_arg(node, "`doc`", problems).and_then(|arg| fields::text(arg, "`doc`", problems)).map(|text| text.value).unwrap_or_default()
+    only_arg(node, "`doc`", problems)
+        .and_then(|arg| fields::text(arg, "`doc`", problems))
+        .map(|text| text.value)
+        .unwrap_or_default()
 }
 
 fn tags(node: &Node, problems: &mut Vec<Problem>) -> Vec<String> {
@@ -101,7 +110,8 @@ fn wait(node: &Node, spec: &StepSpec, decoder: &mut Decoder<'_>, shared: &mut Sh
     }
     for child in limit_child {
         if let Child::Node(node) = child {
-            shared.wait_for_ms = only_arg(node, "`for`", decoder.problems).and_then(|arg| fields::duration(arg, "`wait for`", decoder.problems));
+            shared.wait_for_ms = only_arg(node, "`for`", decoder.problems)
+                .and_then(|arg| fields::duration(arg, "`wait for`", decoder.problems));
         }
     }
     let shape = spec.wait.clone().unwrap_or_default();
@@ -118,8 +128,18 @@ pub(super) fn retry(node: &Node, problems: &mut Vec<Problem>) -> RetryFields {
     for prop in &node.props {
         let value = &prop.value;
         match prop.name.value.as_str() {
-            "attempts" => retry.attempts = fields::count(value, "`attempts`", ATTEMPTS_MAX as usize, problems).and_then(|n| u32::try_from(n).ok()),
-            "backoff" => retry.backoff = fields::word(value, "`backoff`", &[("exponential", Backoff::Exponential), ("constant", Backoff::Constant)], problems),
+            "attempts" => {
+                retry.attempts = fields::count(value, "`attempts`", ATTEMPTS_MAX as usize, problems)
+                    .and_then(|n| u32::try_from(n).ok())
+            }
+            "backoff" => {
+                retry.backoff = fields::word(
+                    value,
+                    "`backoff`",
+                    &[("exponential", Backoff::Exponential), ("constant", Backoff::Constant)],
+                    problems,
+                )
+            }
             "first" => retry.first_ms = fields::duration(value, "`first`", problems),
             "cap" => retry.cap_ms = fields::duration(value, "`cap`", problems),
             "on" => retry.on = retry_on(value, problems),
@@ -130,7 +150,9 @@ pub(super) fn retry(node: &Node, problems: &mut Vec<Problem>) -> RetryFields {
         && cap < first
     {
         let at = node.prop("cap").map_or(node.name.at, |prop| prop.value.at);
-        problems.push(Problem::error("L205", at, "`cap` is shorter than `first`").help("the pause grows from `first` to `cap`"));
+        problems.push(
+            Problem::error("L205", at, "`cap` is shorter than `first`").help("the pause grows from `first` to `cap`"),
+        );
     }
     retry
 }
@@ -143,7 +165,9 @@ fn retry_on(arg: &crate::syntax::Arg, problems: &mut Vec<Problem>) -> Option<Ret
         _ => {}
     }
     let text = fields::text(arg, "`on`", problems)?;
-    let expr = Expr::parse(&text.value).map_err(|error| problems.push(parse_problem(error, |range| arg.inside(range)))).ok()?;
+    let expr = Expr::parse(&text.value)
+        .map_err(|error| problems.push(parse_problem(error, |range| arg.inside(range))))
+        .ok()?;
     let field = |name: &str, ty| TypeField::new(name, ty);
     let error = Type::Object(vec![
         field("class", Type::Enum(vec!["transient".into(), "permanent".into(), "needs-person".into()])),
@@ -157,7 +181,10 @@ fn retry_on(arg: &crate::syntax::Arg, problems: &mut Vec<Problem>) -> Option<Ret
         problems.push(super::check::as_problem(problem, |range| arg.inside(range)));
     }
     if is_sound && !Type::Bool.accepts(&ty) {
-        problems.push(Problem::error("L222", arg.at, format!("`on` is `transient`, `any` or a condition, and this is {ty}")).help("for instance `on=\"error.code == 'K201'\"`"));
+        problems.push(
+            Problem::error("L222", arg.at, format!("`on` is `transient`, `any` or a condition, and this is {ty}"))
+                .help("for instance `on=\"error.code == 'K201'\"`"),
+        );
     }
     Some(RetryOn::Condition(text.value))
 }
@@ -172,10 +199,19 @@ fn undo(node: &Node, problems: &mut Vec<Problem>) {
     match fields::word(arg, "`undo`", &policies, problems) {
         Some(true) => {
             if let Some(extra) = node.props.first() {
-                problems.push(Problem::error("L203", extra.name.at, format!("`undo keep` has no property `{}`", extra.name.value)).help("what is kept needs no more words"));
+                problems.push(
+                    Problem::error(
+                        "L203",
+                        extra.name.at,
+                        format!("`undo keep` has no property `{}`", extra.name.value),
+                    )
+                    .help("what is kept needs no more words"),
+                );
             }
         }
-        Some(false) => problems.push(wording::unsupported(arg.at, format!("`undo {}`", arg.as_str().unwrap_or_default()))),
+        Some(false) => {
+            problems.push(wording::unsupported(arg.at, format!("`undo {}`", arg.as_str().unwrap_or_default())))
+        }
         None => {}
     }
 }

@@ -23,7 +23,8 @@ impl Specs {
 
 impl FromIterator<StepSpec> for Specs {
     fn from_iter<I: IntoIterator<Item = StepSpec>>(specs: I) -> Specs {
-        let described: BTreeMap<String, Arc<StepSpec>> = specs.into_iter().map(|spec| (spec.kind.to_string(), Arc::new(spec))).collect();
+        let described: BTreeMap<String, Arc<StepSpec>> =
+            specs.into_iter().map(|spec| (spec.kind.to_string(), Arc::new(spec))).collect();
         Specs { names: described.keys().cloned().collect(), described }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use steps_sdk::StepSpec;
 use steps_sdk::schema::{Reference, Schema, Shape};
 use steps_sdk::spec::{About, OnCluster, Outputs, SHARED_CHILDREN, SpecSource};
-use steps_sdk::StepSpec;
 
 use super::decode::{Body, Child, Decoder};
 use super::fields::{self, Form, check_form};
@@ -22,7 +22,12 @@ use crate::plan::OnFailure;
 use crate::syntax::{Node, Prop};
 
 const PROPS: [&str; 4] = ["uses", "on", "when", "needs"];
-const GROUP: Form = Form { what: "a `for-each` over steps", args_max: 1, props: &["in", "key", "as", "parallel", "on-failure"], children: &["needs", "step", "for-each", "call", "approve"] };
+const GROUP: Form = Form {
+    what: "a `for-each` over steps",
+    args_max: 1,
+    props: &["in", "key", "as", "parallel", "on-failure"],
+    children: &["needs", "step", "for-each", "call", "approve"],
+};
 
 pub(super) fn read(head: &StepHead<'_>, specs: &Specs, decoder: &mut Decoder<'_>) -> Step {
     let node = head.node;
@@ -30,7 +35,8 @@ pub(super) fn read(head: &StepHead<'_>, specs: &Specs, decoder: &mut Decoder<'_>
     decoder.subject = spec.as_ref().map_or_else(|| "step".to_owned(), |spec| spec.kind.to_string());
     check_props(node, spec.as_deref(), decoder.problems);
     let known = spec.clone().unwrap_or_else(unknown_spec);
-    let (shared_nodes, own): (Vec<&Node>, Vec<&Node>) = node.children().iter().partition(|child| SHARED_CHILDREN.contains(&child.name.value.as_str()));
+    let (shared_nodes, own): (Vec<&Node>, Vec<&Node>) =
+        node.children().iter().partition(|child| SHARED_CHILDREN.contains(&child.name.value.as_str()));
     let mut shared = shared::read(&shared_nodes, &known, decoder);
     if let Some(prop) = node.prop("needs") {
         shared.needs.extend(fields::text(&prop.value, "what is needed", decoder.problems));
@@ -43,19 +49,42 @@ pub(super) fn read(head: &StepHead<'_>, specs: &Specs, decoder: &mut Decoder<'_>
     };
     let Shared { doc, tags, needs, retry, timeout_ms, waits, wait_for_ms, wait } = shared;
     let body = shared::join(body, wait);
-    Step { id: head.id.clone(), group: head.group, spec: known, doc, tags, on, when, needs, body, retry, timeout_ms, waits, wait_for_ms, at: node.head() }
+    Step {
+        id: head.id.clone(),
+        group: head.group,
+        spec: known,
+        doc,
+        tags,
+        on,
+        when,
+        needs,
+        body,
+        retry,
+        timeout_ms,
+        waits,
+        wait_for_ms,
+        at: node.head(),
+    }
 }
 
 fn kind(node: &Node, specs: &Specs, decoder: &mut Decoder<'_>) -> Option<Arc<StepSpec>> {
     let Some(prop) = node.prop("uses") else {
-        decoder.problems.push(Problem::error("L204", node.name.at, "a step says which kind it is").help("write `step ID uses=FAMILY.VERB`; `engine explain` lists the kinds"));
+        decoder.problems.push(
+            Problem::error("L204", node.name.at, "a step says which kind it is")
+                .help("write `step ID uses=FAMILY.VERB`; `engine explain` lists the kinds"),
+        );
         return None;
     };
     let name = fields::text(&prop.value, "`uses`", decoder.problems)?;
     let spec = specs.get(&name.value).cloned();
     if spec.is_none() {
         let problem = Problem::error("L209", name.at, format!("unknown kind `{}`", name.value));
-        let family: Vec<&str> = specs.names.iter().map(String::as_str).filter(|kind| kind.split('.').next() == name.value.split('.').next()).collect();
+        let family: Vec<&str> = specs
+            .names
+            .iter()
+            .map(String::as_str)
+            .filter(|kind| kind.split('.').next() == name.value.split('.').next())
+            .collect();
         let problem = match nearest(&name.value, specs.names.iter().map(String::as_str)) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None => problem,
@@ -63,7 +92,11 @@ fn kind(node: &Node, specs: &Specs, decoder: &mut Decoder<'_>) -> Option<Arc<Ste
         decoder.problems.push(if family.is_empty() {
             problem.help(format!("this version has {}", specs.names.join(", ")))
         } else {
-            problem.help(format!("of this family there {}: {}", if family.len() == 1 { "is" } else { "are" }, family.join(", ")))
+            problem.help(format!(
+                "of this family there {}: {}",
+                if family.len() == 1 { "is" } else { "are" },
+                family.join(", ")
+            ))
         });
     }
     spec
@@ -71,11 +104,16 @@ fn kind(node: &Node, specs: &Specs, decoder: &mut Decoder<'_>) -> Option<Arc<Ste
 
 fn check_props(node: &Node, spec: Option<&StepSpec>, problems: &mut Vec<Problem>) {
     if let Some(extra) = node.args.get(1) {
-        problems.push(Problem::error("L236", extra.at, "a step has one argument, its id").help("what the kind takes stands in the block"));
+        problems.push(
+            Problem::error("L236", extra.at, "a step has one argument, its id")
+                .help("what the kind takes stands in the block"),
+        );
     }
     for Prop { name, .. } in node.props.iter().filter(|prop| !PROPS.contains(&prop.name.value.as_str())) {
         let problem = Problem::error("L203", name.at, format!("a step has no property `{}`", name.value));
-        let is_input = spec.is_some_and(|spec| matches!(&spec.inputs.shape, Shape::Object(object) if object.field(&name.value).is_some()));
+        let is_input = spec.is_some_and(
+            |spec| matches!(&spec.inputs.shape, Shape::Object(object) if object.field(&name.value).is_some()),
+        );
         let is_child = is_input || SHARED_CHILDREN.contains(&name.value.as_str());
         let problem = match (is_child, nearest(&name.value, PROPS)) {
             (false, Some(near)) => problem.label(format!("did you mean `{near}`?")),
@@ -98,11 +136,16 @@ fn on_cluster(node: &Node, spec: Option<&StepSpec>, decoder: &mut Decoder<'_>) -
             None
         }
         (None, OnCluster::Required) => {
-            decoder.problems.push(Problem::error("L215", node.name.at, format!("{} works on a cluster, and none is named", spec.kind)).help("write `on=CLUSTER` after `uses=`"));
+            decoder.problems.push(
+                Problem::error("L215", node.name.at, format!("{} works on a cluster, and none is named", spec.kind))
+                    .help("write `on=CLUSTER` after `uses=`"),
+            );
             None
         }
         (None, OnCluster::Optional | OnCluster::Refused) => None,
-        (Some(prop), OnCluster::Required | OnCluster::Optional) => Some(decoder.arg(&prop.value, &Schema::of(Shape::Reference(Reference::Cluster)), "on")),
+        (Some(prop), OnCluster::Required | OnCluster::Optional) => {
+            Some(decoder.arg(&prop.value, &Schema::of(Shape::Reference(Reference::Cluster)), "on"))
+        }
     }
 }
 
@@ -118,8 +161,11 @@ fn body(node: &Node, own: Vec<&Node>, spec: &StepSpec, decoder: &mut Decoder<'_>
         for name in fields.iter().map(|(name, value)| Spanned::new(name.clone(), value.at)) {
             if !is_output_name(&name.value) {
                 let at = node.child(&name.value).map_or(name.at, |child| child.name.at);
-                let problem = Problem::error("L205", at, format!("`{}` cannot be an output of {}", name.value, spec.kind));
-                decoder.problems.push(problem.help(format!("outputs are read by expressions: write `{}`", output_name(&name.value))));
+                let problem =
+                    Problem::error("L205", at, format!("`{}` cannot be an output of {}", name.value, spec.kind));
+                decoder.problems.push(
+                    problem.help(format!("outputs are read by expressions: write `{}`", output_name(&name.value))),
+                );
             }
         }
     }
@@ -127,18 +173,22 @@ fn body(node: &Node, own: Vec<&Node>, spec: &StepSpec, decoder: &mut Decoder<'_>
 }
 
 fn is_output_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn output_name(name: &str) -> String {
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
     if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("v{name}") }
 }
 
 /// In place of a kind that is unknown: nothing that refers to such a step is wrong for that reason.
 fn unknown_spec() -> Arc<StepSpec> {
     let source = SpecSource { inputs: json!({ "type": "object", "properties": {} }), outputs: json!(true) };
-    Arc::new(StepSpec::new(About::converging("unknown.kind", ""), source).expect("an empty object is within the subset"))
+    Arc::new(
+        StepSpec::new(About::converging("unknown.kind", ""), source).expect("an empty object is within the subset"),
+    )
 }
 
 pub(super) fn read_group(head: &GroupHead<'_>, decoder: &mut Decoder<'_>) -> Option<Group> {
@@ -150,13 +200,18 @@ pub(super) fn read_group(head: &GroupHead<'_>, decoder: &mut Decoder<'_>) -> Opt
         match child.name.value.as_str() {
             "needs" => needs.extend(names_in(child, decoder.problems)),
             "for-each" => decoder.problems.push(wording::unsupported(child.name.at, "a group inside a group")),
-            "call" | "approve" => decoder.problems.push(wording::unsupported(child.name.at, format!("`{}`", child.name.value))),
+            "call" | "approve" => {
+                decoder.problems.push(wording::unsupported(child.name.at, format!("`{}`", child.name.value)))
+            }
             "step" => has_steps = true,
             _ => {}
         }
     }
     if !has_steps {
-        decoder.problems.push(Problem::error("L204", node.name.at, "a group needs at least one step").help("a `for-each` at the top of a file repeats steps"));
+        decoder.problems.push(
+            Problem::error("L204", node.name.at, "a group needs at least one step")
+                .help("a `for-each` at the top of a file repeats steps"),
+        );
     }
     let (mut parallel, mut on_failure) = (None, OnFailure::Stop);
     for prop in &node.props {
@@ -164,19 +219,31 @@ pub(super) fn read_group(head: &GroupHead<'_>, decoder: &mut Decoder<'_>) -> Opt
             "parallel" => parallel = fields::count(&prop.value, "`parallel`", PARALLEL_MAX, decoder.problems),
             "on-failure" => {
                 let words = [("stop", OnFailure::Stop), ("finish-others", OnFailure::FinishOthers)];
-                on_failure = fields::word(&prop.value, "`on-failure`", &words, decoder.problems).unwrap_or(OnFailure::Stop);
+                on_failure =
+                    fields::word(&prop.value, "`on-failure`", &words, decoder.problems).unwrap_or(OnFailure::Stop);
             }
             _ => {}
         }
     }
     let key = node.prop("key").and_then(|prop| bare(&prop.value, &Schema::of(Shape::Any), "key", decoder.problems));
     let list = group_list(node, decoder)?;
-    Some(Group { id: head.id.clone(), variable: head.variable.clone(), list, key, parallel, on_failure, needs, at: node.head() })
+    Some(Group {
+        id: head.id.clone(),
+        variable: head.variable.clone(),
+        list,
+        key,
+        parallel,
+        on_failure,
+        needs,
+        at: node.head(),
+    })
 }
 
 fn group_list(node: &Node, decoder: &mut Decoder<'_>) -> Option<Formula> {
     let Some(prop) = node.prop("in") else {
-        decoder.problems.push(Problem::error("L204", node.name.at, "a `for-each` needs a list").help("write `in=\"inputs.list\"`"));
+        decoder
+            .problems
+            .push(Problem::error("L204", node.name.at, "a `for-each` needs a list").help("write `in=\"inputs.list\"`"));
         return None;
     };
     bare(&prop.value, &Schema::of(Shape::List(Box::new(Schema::of(Shape::Any)))), "in", decoder.problems)

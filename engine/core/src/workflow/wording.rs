@@ -3,7 +3,12 @@
 use crate::diagnostic::{Place, Problem, Spanned, nearest};
 
 /// A word that is none of the known ones.
-pub(super) fn unknown<'a>(code: &'static str, what: &str, word: &Spanned<String>, known: impl IntoIterator<Item = &'a str> + Clone) -> Problem {
+pub(super) fn unknown<'a>(
+    code: &'static str,
+    what: &str,
+    word: &Spanned<String>,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Problem {
     let problem = Problem::error(code, word.at, format!("unknown {what} `{}`", word.value));
     let listed: Vec<&str> = known.clone().into_iter().collect();
     match nearest(&word.value, known) {
@@ -12,13 +17,18 @@ pub(super) fn unknown<'a>(code: &'static str, what: &str, word: &Spanned<String>
             count => format!("`{near}` is the nearest of {count}"),
         }),
         None if listed.is_empty() => problem.help(format!("the file declares no {what}")),
-        None if listed.len() <= 12 => problem.help(format!("there {}: {}", if listed.len() == 1 { "is" } else { "are" }, listed.join(", "))),
+        None if listed.len() <= 12 => {
+            problem.help(format!("there {}: {}", if listed.len() == 1 { "is" } else { "are" }, listed.join(", ")))
+        }
         None => problem,
     }
 }
 
 pub(super) fn twice(id: &Spanned<String>, first: Place) -> Problem {
-    Problem::error("L206", id.at, format!("`{}` is defined twice", id.value)).label("here again").related(first, "first defined here").help("give one of them another name")
+    Problem::error("L206", id.at, format!("`{}` is defined twice", id.value))
+        .label("here again")
+        .related(first, "first defined here")
+        .help("give one of them another name")
 }
 
 pub(super) fn hides(id: &Spanned<String>, outer: Place) -> Problem {
@@ -29,5 +39,6 @@ pub(super) fn hides(id: &Spanned<String>, outer: Place) -> Problem {
 
 /// Something that the language has and this binary has not.
 pub(super) fn unsupported(at: Place, what: impl std::fmt::Display) -> Problem {
-    Problem::error("L202", at, format!("{what} is not supported by this version")).help("it is part of the step language and will come; `engine version` says what this binary is")
+    Problem::error("L202", at, format!("{what} is not supported by this version"))
+        .help("it is part of the step language and will come; `engine version` says what this binary is")
 }

@@ -86,7 +86,9 @@ impl Written {
     pub fn as_literal(&self) -> Option<Value> {
         match &self.content {
             Content::Literal(value) => Some(value.clone()),
-            Content::List(items) => items.iter().map(Written::as_literal).collect::<Option<Vec<Value>>>().map(Value::Array),
+            Content::List(items) => {
+                items.iter().map(Written::as_literal).collect::<Option<Vec<Value>>>().map(Value::Array)
+            }
             Content::Map(fields) => {
                 let fields: Option<serde_json::Map<String, Value>> =
                     fields.iter().map(|(name, field)| field.as_literal().map(|value| (name.clone(), value))).collect();

@@ -1,0 +1,1 @@
+//! References, types, absence, secrets, circles.
