@@ -44,10 +44,10 @@ struct Disk {
 }
 
 #[derive(Debug, Clone, Default)]
-struct FaultyFile(Arc<Mutex<Disk>>);
+pub(super) struct FaultyFile(Arc<Mutex<Disk>>);
 
 impl FaultyFile {
-    fn with(content: Vec<u8>) -> FaultyFile {
+    pub(super) fn with(content: Vec<u8>) -> FaultyFile {
         let durable = content.len();
         FaultyFile(Arc::new(Mutex::new(Disk { content, durable, ..Disk::default() })))
     }
