@@ -5,13 +5,13 @@
 mod objects;
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use engine_tests::lab::process::Process;
+use engine_tests::lab::shared::say_left_out;
 use engine_tests::lab::{Lab, LabError};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -20,10 +20,10 @@ use serde_json::json;
 
 const CLUSTERS: [&str; 1] = ["solo"];
 
-/// A lab in a directory, or the reason why there is none, on standard error: what a macro prints in a test that passes is not shown.
+/// A small lab in a directory, unless there can be none here.
 fn lab(dir: &Path) -> Option<Lab> {
     if let Err(missing) = Lab::available() {
-        writeln!(io::stderr(), "a test that needs a lab is left out: {missing}").unwrap();
+        say_left_out(&missing);
         return None;
     }
     Some(Lab::up(dir, &CLUSTERS).unwrap())

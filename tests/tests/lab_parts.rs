@@ -29,6 +29,7 @@ use objects::{client, create, eventually, netexec};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 const HOST: &str = "web.trust.example.test";
 const PORT: u16 = 8443;
@@ -234,14 +235,16 @@ async fn a_signed_update_is_answered_and_an_unsigned_one_refused() {
     let name = Name::from_ascii("region-a").unwrap().append_domain(&zone).unwrap();
     let record = Record::from_rdata(name.clone(), 5, RData::A("127.10.1.101".parse().unwrap()));
 
-    let mut stranger = resolver(lab, None).await;
+    // Ends both clients with the test.
+    let mut tasks = JoinSet::new();
+    let mut stranger = resolver(lab, None, &mut tasks);
     let refused = stranger.create(record.clone(), zone.clone()).await.unwrap();
     assert_ne!(refused.response_code, ResponseCode::NoError);
 
     let secret = STANDARD.decode(&dns.key.secret).unwrap();
     let key_name = Name::from_ascii(&dns.key.name).unwrap();
     let signer = TSigner::new(secret, TsigAlgorithm::HmacSha256, key_name, 300).unwrap();
-    let mut owner = resolver(lab, Some(signer)).await;
+    let mut owner = resolver(lab, Some(signer), &mut tasks);
     let done = owner.create(record.clone(), zone.clone()).await.unwrap();
     assert_eq!(done.response_code, ResponseCode::NoError);
 
@@ -249,11 +252,10 @@ async fn a_signed_update_is_answered_and_an_unsigned_one_refused() {
     assert_eq!(found.answers.iter().map(|answer| answer.data.clone()).collect::<Vec<_>>(), [record.data]);
 }
 
-async fn resolver(lab: &Lab, signer: Option<TSigner>) -> DnsClient<TokioRuntimeProvider> {
+fn resolver(lab: &Lab, signer: Option<TSigner>, background_of: &mut JoinSet<()>) -> DnsClient<TokioRuntimeProvider> {
     let stream =
         UdpClientStream::builder(lab.dns().server.into(), TokioRuntimeProvider::default()).with_signer(signer).build();
     let (client, background) = DnsClient::from_sender(stream);
-    // The runtime of the test ends it.
-    drop(tokio::task::spawn(background));
+    background_of.spawn(background);
     client
 }

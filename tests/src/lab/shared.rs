@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use super::error::LabError;
-use super::{Lab, Life, REGIONS};
+use super::{Lab, Life, Missing, REGIONS};
 
 /// The subcommand of the program `lab` that is the second process.
 pub const GUARD: &str = "guard";
@@ -25,12 +25,17 @@ pub fn shared(program: &Path) -> Option<&'static Lab> {
             Err(error) => panic!("the lab does not come up: {}", in_words(&error)),
         },
         Err(missing) => {
-            // Not with a macro: what those print in a test that passes is not shown.
-            let _ = writeln!(io::stderr(), "the tests that need a lab are left out: {missing}");
+            say_left_out(&missing);
             None
         }
     });
     lab.as_ref()
+}
+
+/// Says why tests are left out, past the capture of the test harness, which shows nothing of tests that pass.
+pub fn say_left_out(missing: &Missing) {
+    // A test run whose standard error is closed has nobody to tell.
+    let _ = writeln!(io::stderr(), "tests that need a lab are left out: {missing}");
 }
 
 fn guarded(program: &Path) -> Result<Lab, LabError> {
