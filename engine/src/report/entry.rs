@@ -27,7 +27,16 @@ impl Entry<'_> {
     /// Whether it is the last word on its step for now, and stays on the screen.
     pub fn is_lasting(&self) -> bool {
         match self.word {
-            Word::Ok | Word::Same | Word::Skip | Word::Fail | Word::Park | Word::Stop | Word::Undo | Word::Again | Word::Hold | Word::Free => true,
+            Word::Ok
+            | Word::Same
+            | Word::Skip
+            | Word::Fail
+            | Word::Park
+            | Word::Stop
+            | Word::Undo
+            | Word::Again
+            | Word::Hold
+            | Word::Free => true,
             Word::Run | Word::Retry | Word::Wait | Word::Warn => false,
         }
     }
@@ -49,10 +58,17 @@ pub fn of<'a>(notice: &Notice, view: &'a RunView) -> Option<Entry<'a>> {
             let took_ms = Some(step.took_ms(*since));
             Some(Entry { word: Word::Wait, step, took_ms, text: words::clean(reason).into_owned(), time: *since })
         }
+        Notice::Stopping { .. } => None,
         Notice::Log { step, time, level, message } => match level {
             LogLevel::Error | LogLevel::Warn => {
                 let step = view.step(step)?;
-                Some(Entry { word: Word::Warn, step, took_ms: None, text: words::clean(message).into_owned(), time: *time })
+                Some(Entry {
+                    word: Word::Warn,
+                    step,
+                    took_ms: None,
+                    text: words::clean(message).into_owned(),
+                    time: *time,
+                })
             }
             // The full log is on disk; the view would drown in it.
             LogLevel::Info | LogLevel::Debug => None,
@@ -68,7 +84,12 @@ fn said(event: &Event, step: &StepView, time: Timestamp) -> Option<(Word, String
         Event::StepSucceeded { summary, same: true, .. } => (Word::Same, clean(summary)),
         Event::StepSucceeded { summary, same: false, .. } => (Word::Ok, clean(summary)),
         Event::StepFailed { error, retry_at: Some(until), .. } => {
-            let next = format!("attempt {} of {} in {}", step.attempt + 1, step.attempts_max, words::duration(until.since(time)));
+            let next = format!(
+                "attempt {} of {} in {}",
+                step.attempt + 1,
+                step.attempts_max,
+                words::duration(until.since(time))
+            );
             (Word::Retry, format!("{}; {next}", error_line(error)))
         }
         Event::StepFailed { error, retry_at: None, .. } => (Word::Fail, error_line(error)),
@@ -85,11 +106,19 @@ fn said(event: &Event, step: &StepView, time: Timestamp) -> Option<(Word, String
         }
         Event::StepReset { reason, .. } => (Word::Again, clean(reason)),
         Event::StepUndone { summary, stays, .. } if stays.is_empty() => (Word::Undo, clean(summary)),
-        Event::StepUndone { summary, stays, .. } => (Word::Undo, format!("{}; stays: {}", clean(summary), clean(stays))),
+        Event::StepUndone { summary, stays, .. } => {
+            (Word::Undo, format!("{}; stays: {}", clean(summary), clean(stays)))
+        }
         Event::StepCancelled { reason, .. } => (Word::Stop, clean(reason)),
-        Event::HoldTaken { name, .. } => (Word::Hold, format!("took {}, gives it back when the step ends", clean(name))),
-        Event::HoldReleased { name, because, .. } => (Word::Free, format!("gave {} back: {}", clean(name), clean(because))),
-        Event::MemoPut { .. } | Event::RunStarted { .. } | Event::RunResumed { .. } | Event::RunFinished { .. } => return None,
+        Event::HoldTaken { name, .. } => {
+            (Word::Hold, format!("took {}, gives it back when the step ends", clean(name)))
+        }
+        Event::HoldReleased { name, because, .. } => {
+            (Word::Free, format!("gave {} back: {}", clean(name), clean(because)))
+        }
+        Event::MemoPut { .. } | Event::RunStarted { .. } | Event::RunResumed { .. } | Event::RunFinished { .. } => {
+            return None;
+        }
     };
     Some((word, text))
 }

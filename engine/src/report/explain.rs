@@ -47,7 +47,8 @@ pub fn topic<'a>(asked: &str, kinds: &[&'a StepSpec]) -> Result<Topic<'a>, Unkno
     };
     let mut path: Vec<&Field> = Vec::new();
     for part in parts {
-        let at = path.last().map_or_else(|| kind_fields(kind), |field| schema_text::fields(&field.schema).iter().collect());
+        let at =
+            path.last().map_or_else(|| kind_fields(kind), |field| schema_text::fields(&field.schema).iter().collect());
         match at.iter().find(|field| field.name == part) {
             Some(field) => path.push(field),
             None => return Err(unknown(no_such_field(part, &at))),
@@ -60,7 +61,8 @@ fn not_found(asked: &str, kinds: &[&StepSpec]) -> String {
     let upper = asked.to_uppercase();
     let kind = nearest(asked, kinds.iter().map(|spec| spec.kind.as_str()));
     let code = nearest(&upper, codes::sections().map(|section| section.code));
-    let of_family: Vec<&str> = kinds.iter().filter(|spec| spec.kind.family() == asked).map(|spec| spec.kind.as_str()).collect();
+    let of_family: Vec<&str> =
+        kinds.iter().filter(|spec| spec.kind.family() == asked).map(|spec| spec.kind.as_str()).collect();
     match (of_family.as_slice(), kind, code) {
         ([], Some(kind), _) => format!("did you mean `{kind}`?"),
         ([], None, Some(code)) => format!("did you mean `{code}`?"),
@@ -133,7 +135,7 @@ fn kind_text(sheet: &mut Sheet<'_>, kind: &StepSpec) {
     }
     sheet.gap();
     if let Some(field) = kind_fields(kind).iter().find(|field| !schema_text::fields(&field.schema).is_empty()) {
-        sheet.labelled("more", Style::Quiet, &format!("engine explain {}.{}", kind.kind, field.name));
+        sheet.command("more", Style::Quiet, &format!("engine explain {}.{}", kind.kind, field.name));
     }
 }
 
@@ -148,12 +150,12 @@ fn fields_text<'f>(sheet: &mut Sheet<'_>, fields: impl Iterator<Item = &'f Field
     for field in fields {
         any = true;
         sheet.push_fit(Line::new().text("  ").with(Style::Place, schema_text::usage(field)));
-        let mut facts = vec![schema_text::type_name(&field.schema)];
-        facts.push(match (&field.schema.default, field.required) {
+        let mut facts = vec![match (&field.schema.default, field.required) {
             (_, true) => "required".to_owned(),
             (Some(default), false) if !default.is_null() => format!("default {}", schema_text::kdl_value(default)),
             (_, false) => "optional".to_owned(),
-        });
+        }];
+        facts.extend(schema_text::type_beside_usage(&field.schema));
         let text = format!("{}. {}", facts.join(", "), field.schema.doc);
         sheet.indented(6, text.trim().trim_end_matches(". "));
     }
@@ -191,7 +193,8 @@ fn effect_text(effect: &EffectOf) -> String {
     match effect {
         EffectOf::Fixed(effect) => one(*effect).to_owned(),
         EffectOf::FromInput { input, effects } => {
-            let ways: Vec<String> = effects.iter().map(|(value, effect)| format!("{input} {value} is {}", effect_name(*effect))).collect();
+            let ways: Vec<String> =
+                effects.iter().map(|(value, effect)| format!("{input} {value} is {}", effect_name(*effect))).collect();
             format!("by its input `{input}`: {}; anything else is once", ways.join(", "))
         }
     }
@@ -217,8 +220,12 @@ fn undo_text(undo: UndoDefault) -> &'static str {
 fn time_text(limit: TimeLimit) -> String {
     let span = |ms: u64| Span(std::time::Duration::from_millis(ms));
     match limit {
-        TimeLimit::Action { timeout_ms } => format!("timeout \"{}\" for one attempt, unless the step says otherwise", span(timeout_ms)),
-        TimeLimit::Wait { for_ms } => format!("waits for at most \"{}\", unless `wait for=` says otherwise", span(for_ms)),
+        TimeLimit::Action { timeout_ms } => {
+            format!("timeout \"{}\" for one attempt, unless the step says otherwise", span(timeout_ms))
+        }
+        TimeLimit::Wait { for_ms } => {
+            format!("waits for at most \"{}\", unless `wait for=` says otherwise", span(for_ms))
+        }
     }
 }
 
@@ -230,7 +237,9 @@ fn example(kind: &StepSpec) -> Vec<String> {
     let on = if kind.on == OnCluster::Required { " on=hub" } else { "" };
     let head = format!("step example uses={}{on}", kind.kind);
     let lines: Vec<String> = match &kind.inputs.shape {
-        Shape::Object(ObjectShape { fields, .. }) => fields.iter().filter(|field| field.required).map(schema_text::example).collect(),
+        Shape::Object(ObjectShape { fields, .. }) => {
+            fields.iter().filter(|field| field.required).map(schema_text::example).collect()
+        }
         _ => vec!["answer 42".to_owned()],
     };
     if lines.is_empty() {
@@ -245,7 +254,11 @@ fn example(kind: &StepSpec) -> Vec<String> {
 fn field_text(sheet: &mut Sheet<'_>, kind: &StepSpec, path: &[&Field]) {
     let Some(field) = path.last() else { return };
     let names: Vec<&str> = path.iter().map(|field| field.name.as_str()).collect();
-    sheet.push(Line::new().with(Style::Strong, format!("{}.{}", kind.kind, names.join("."))).text(format!("  {}", schema_text::type_name(&field.schema))));
+    sheet.push(
+        Line::new()
+            .with(Style::Strong, format!("{}.{}", kind.kind, names.join(".")))
+            .text(format!("  {}", schema_text::type_name(&field.schema))),
+    );
     sheet.gap();
     fields_text(sheet, std::iter::once(*field));
     let inside = schema_text::fields(&field.schema);
@@ -256,30 +269,30 @@ fn field_text(sheet: &mut Sheet<'_>, kind: &StepSpec, path: &[&Field]) {
     section(sheet, "EXAMPLE");
     sheet.push(Line::new().text(format!("  {}", schema_text::example(field))));
     sheet.gap();
-    sheet.labelled("more", Style::Quiet, &format!("engine explain {}", kind.kind));
+    sheet.command("more", Style::Quiet, &format!("engine explain {}", kind.kind));
 }
 
 /// Paragraphs are wrapped; lists, indented lines and fenced blocks keep their lines.
 fn markdown(sheet: &mut Sheet<'_>, text: &str) {
     let mut is_fenced = false;
     let mut paragraph = String::new();
-    for line in text.lines().chain([""]) {
+    for line in text.lines() {
         let is_fence = line.trim_start().starts_with("```");
         let stands_alone = is_fenced || is_fence || line.trim().is_empty() || line.starts_with(['-', '*', ' ', '|']);
-        if stands_alone && !paragraph.is_empty() {
-            sheet.indented(0, &std::mem::take(&mut paragraph));
+        if !stands_alone {
+            paragraph.push_str(line);
+            paragraph.push(' ');
+            continue;
         }
+        sheet.indented(0, &std::mem::take(&mut paragraph));
         match () {
             () if is_fence => is_fenced = !is_fenced,
             () if is_fenced => sheet.push(Line::new().text(format!("    {}", words::clean(line)))),
             () if line.trim().is_empty() => sheet.gap(),
-            () if stands_alone => sheet.indented(2, line),
-            () => {
-                paragraph.push_str(line);
-                paragraph.push(' ');
-            }
+            () => sheet.indented(2, line),
         }
     }
+    sheet.indented(0, &paragraph);
 }
 
 /// The same for machines; a kind's schemas are given as it handed them over.
@@ -302,7 +315,9 @@ pub fn json(topic: &Topic<'_>) -> Value {
             });
             json!({ "schema": "engine.explain/v1", "kind": kind.kind, "path": names, "field": field })
         }
-        Topic::Code(section) => json!({ "schema": "engine.explain/v1", "code": section.code, "title": section.title, "text": section.body }),
+        Topic::Code(section) => {
+            json!({ "schema": "engine.explain/v1", "code": section.code, "title": section.title, "text": section.body })
+        }
     }
 }
 
@@ -314,7 +329,8 @@ mod tests {
 
     fn records() -> StepSpec {
         let doc = "Keeps records in a zone of a DNS server.\n\nUpdates are sent by RFC 2136, signed with TSIG, and read back from every authoritative server before the step ends.";
-        let about = About { undo: UndoDefault::Delete, on: OnCluster::Refused, ..About::converging("dns.records", doc) };
+        let about =
+            About { undo: UndoDefault::Delete, on: OnCluster::Refused, ..About::converging("dns.records", doc) };
         let inputs = json!({
             "type": "object", "required": ["zone", "record"],
             "properties": {
@@ -391,7 +407,10 @@ mod tests {
     fn json_carries_the_schemas_as_they_are() {
         let spec = records();
         let kind = json(&topic("dns.records", &[&spec]).unwrap());
-        assert_eq!((&kind["schema"], &kind["kind"], &kind["effect"]), (&"engine.explain/v1".into(), &"dns.records".into(), &json!({ "fixed": "converge" })));
+        assert_eq!(
+            (&kind["schema"], &kind["kind"], &kind["effect"]),
+            (&"engine.explain/v1".into(), &"dns.records".into(), &json!({ "fixed": "converge" }))
+        );
         assert_eq!(kind["inputs"], spec.source.inputs);
         let field = json(&topic("dns.records.record.ttl", &[&spec]).unwrap());
         assert_eq!((&field["path"], &field["field"]["default"]), (&json!(["record", "ttl"]), &300.into()));
@@ -401,8 +420,15 @@ mod tests {
 
     #[test]
     fn markdown_keeps_lists_and_blocks_and_joins_paragraphs() {
-        let mut sheet = Sheet::new(&Look { width: 40, ..Look::plain() });
-        markdown(&mut sheet, "One line\nand its end.\n\n- a point\n- another\n\n```kdl\nstep  a uses=x.y\n```\nThe end.");
-        assert_eq!(sheet.render(), "One line and its end.\n\n  - a point\n  - another\n\n    step  a uses=x.y\nThe end.\n");
+        let look = Look { width: 40, ..Look::plain() };
+        let mut sheet = Sheet::new(&look);
+        markdown(
+            &mut sheet,
+            "One line\nand its end.\n\n- a point\n- another\n\n```kdl\nstep  a uses=x.y\n```\nThe end.",
+        );
+        assert_eq!(
+            sheet.render(),
+            "One line and its end.\n\n  - a point\n  - another\n\n    step  a uses=x.y\nThe end.\n"
+        );
     }
 }

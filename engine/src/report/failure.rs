@@ -21,7 +21,11 @@ pub fn text(step: &StepView, view: &RunView, setting: &Setting) -> String {
 pub fn tell(sheet: &mut Sheet<'_>, step: &StepView, view: &RunView, setting: &Setting) {
     sheet.push_fit(head(step, view));
     sheet.gap();
-    let marks = [Mark { at: step.at, label: step.kind.as_str(), style: Style::Bad }];
+    let label = match &step.last_seen {
+        Some(reason) => format!("last seen: {}", words::clean(reason)),
+        None => format!("a step of kind {}", step.kind),
+    };
+    let marks = [Mark { at: step.at, label: &label, style: Style::Bad }];
     if let Some(error) = &step.error {
         let code = format!("error[{}]", words::clean(&error.code));
         let room = setting.look.width.max(words::width(&code) + 22) - words::width(&code) - 2;
@@ -34,7 +38,11 @@ pub fn tell(sheet: &mut Sheet<'_>, step: &StepView, view: &RunView, setting: &Se
     }
     let drawing = snippet::draw(&setting.sources, &marks, &setting.look);
     if drawing.is_empty() {
-        sheet.labelled("step", Style::Normal, &format!("{} ({}), declared in a file that is not at hand", step.id, step.kind));
+        sheet.labelled(
+            "step",
+            Style::Normal,
+            &format!("{} ({}), declared in a file that is not at hand", step.id, step.kind),
+        );
     }
     sheet.extend(drawing);
     if let Some(cluster) = cluster(step, view, setting) {
@@ -53,7 +61,7 @@ pub fn tell(sheet: &mut Sheet<'_>, step: &StepView, view: &RunView, setting: &Se
             None => sheet.labelled("help", Style::Normal, &more),
         }
     }
-    sheet.labelled("logs", Style::Normal, &setting.suggest.logs(&view.run, &step.id));
+    sheet.command("logs", Style::Normal, &setting.suggest.logs(&view.run, &step.id));
 }
 
 fn head(step: &StepView, view: &RunView) -> Line {
@@ -75,7 +83,8 @@ fn cluster(step: &StepView, view: &RunView, setting: &Setting) -> Option<String>
     if let Some(known) = setting.identities.iter().find(|identity| identity.cluster == *name) {
         return Some(format!("{name} = {}, uid {}", known.context, known.uid));
     }
-    let context = view.clusters.iter().find(|cluster| cluster.name == *name).and_then(|cluster| cluster.context.as_ref());
+    let context =
+        view.clusters.iter().find(|cluster| cluster.name == *name).and_then(|cluster| cluster.context.as_ref());
     Some(context.map_or_else(|| name.to_string(), |context| format!("{name} = {context}")))
 }
 
@@ -105,7 +114,12 @@ fn detail(view: &RunView) -> String {
 /// A further failure in one line: the whole story is told of the first only, which most likely caused the others.
 pub fn one_line(step: &StepView, view: &RunView) -> Line {
     let error = step.error.as_ref().map(entry::error_line).unwrap_or_else(|| words::clean(&step.reason).into_owned());
-    Line::new().with(Word::Fail.style(), Word::Fail.text()).text("  ").with(Style::Strong, view.label(step)).text("  ").text(error)
+    Line::new()
+        .with(Word::Fail.style(), Word::Fail.text())
+        .text("  ")
+        .with(Style::Strong, view.label(step))
+        .text("  ")
+        .text(error)
 }
 
 #[cfg(test)]
@@ -142,7 +156,9 @@ mod tests {
         let mut notices = failing();
         notices.pop();
         let mut tape = Tape::default();
-        let error = steps_sdk::StepError::permanent("K1", "bad\u{1b}[2J\nforged line").cause("\u{1b}]0;title\u{7}").help("a\u{202e}b");
+        let error = steps_sdk::StepError::permanent("K1", "bad\u{1b}[2J\nforged line")
+            .cause("\u{1b}]0;title\u{7}")
+            .help("a\u{202e}b");
         notices.push(tape.record(301_000, failed("etcd", error, None)));
         let view = after(&notices);
         let text = text(view.failures().next().unwrap(), &view, &setting(Look::plain()));

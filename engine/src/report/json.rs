@@ -79,7 +79,7 @@ pub struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The line of a notice that the view has already taken in; log lines have none.
+    /// The line of a notice that the view has already taken in; what is not of the schema has none.
     pub fn of(notice: &'a Notice, view: &'a RunView) -> Option<Line<'a>> {
         match notice {
             Notice::Recorded(recorded) => Some(Line::of_recorded(recorded, view)),
@@ -90,7 +90,7 @@ impl<'a> Line<'a> {
                 line.since = Some(words::rfc3339(*since));
                 Some(line)
             }
-            Notice::Log { .. } => None,
+            Notice::Log { .. } | Notice::Stopping { .. } => None,
         }
     }
 
@@ -136,12 +136,18 @@ fn said(event: &Event) -> (&'static str, Said<'_>) {
     let summary = |text: &str| Said { summary: Some(text.to_owned()), ..nothing() };
     let reason = |text: &str| Said { reason: Some(text.to_owned()), ..nothing() };
     match event {
-        Event::RunStarted { workflow, by, .. } => ("run-started", Said { reason: Some(format!("started by {by}")), ..summary(workflow) }),
+        Event::RunStarted { workflow, by, .. } => {
+            ("run-started", Said { reason: Some(format!("started by {by}")), ..summary(workflow) })
+        }
         Event::StepStarted { .. } => ("step-started", nothing()),
         Event::MemoPut { key, .. } => ("memo-put", summary(key)),
         Event::HoldTaken { name, .. } => ("hold-taken", summary(name)),
-        Event::HoldReleased { name, because, .. } => ("hold-released", Said { reason: Some(because.clone()), ..summary(name) }),
-        Event::StepSucceeded { summary: text, same, .. } => ("step-succeeded", Said { reason: same.then(|| "same".to_owned()), ..summary(text) }),
+        Event::HoldReleased { name, because, .. } => {
+            ("hold-released", Said { reason: Some(because.clone()), ..summary(name) })
+        }
+        Event::StepSucceeded { summary: text, same, .. } => {
+            ("step-succeeded", Said { reason: same.then(|| "same".to_owned()), ..summary(text) })
+        }
         Event::StepFailed { error, retry_at, .. } => {
             let reason = retry_at.map(|until| format!("tries again at {}", words::rfc3339(until)));
             ("step-failed", Said { reason, error: Some(error), ..nothing() })
@@ -199,7 +205,10 @@ mod tests {
         let notices = failing();
         let lines = lines(&notices);
         assert_eq!(lines.len(), notices.len());
-        const KNOWN: [&str; 12] = ["schema", "run", "seq", "time", "event", "step", "cluster", "attempt", "summary", "reason", "since", "error"];
+        const KNOWN: [&str; 12] = [
+            "schema", "run", "seq", "time", "event", "step", "cluster", "attempt", "summary", "reason", "since",
+            "error",
+        ];
         for line in &lines {
             let fields: Vec<&String> = line.as_object().unwrap().keys().collect();
             assert_eq!(fields[..5], ["schema", "run", "seq", "time", "event"]);
@@ -228,11 +237,20 @@ mod tests {
         let lines = lines(&failing());
         let wait = &lines[8];
         assert_eq!((&wait["event"], &wait["seq"]), (&"step-waiting".into(), &8.into()), "the last event before it");
-        assert_eq!((&wait["since"], &wait["time"]), (&"2026-11-24T14:02:13.430Z".into(), &"2026-11-24T14:02:13.430Z".into()));
+        assert_eq!(
+            (&wait["since"], &wait["time"]),
+            (&"2026-11-24T14:02:13.430Z".into(), &"2026-11-24T14:02:13.430Z".into())
+        );
         let retry = &lines[9];
-        assert_eq!((&retry["error"]["code"], &retry["reason"]), (&"K201".into(), &"tries again at 2026-11-24T14:03:13.430Z".into()));
+        assert_eq!(
+            (&retry["error"]["code"], &retry["reason"]),
+            (&"K201".into(), &"tries again at 2026-11-24T14:03:13.430Z".into())
+        );
         let failed = &lines[12];
-        assert_eq!((&failed["attempt"], &failed["error"]["class"], failed.get("reason")), (&2.into(), &"transient".into(), None));
+        assert_eq!(
+            (&failed["attempt"], &failed["error"]["class"], failed.get("reason")),
+            (&2.into(), &"transient".into(), None)
+        );
         assert_eq!(failed["error"]["causes"].as_array().unwrap().len(), 3);
     }
 

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use steps_sdk::StepSpec;
 
+use super::line::Line;
 use super::look::{Look, Style};
 use super::sheet::Sheet;
 use super::words;
-use super::line::Line;
 
 /// One line for each kind with the first line of its doc, then how to ask for more.
 pub fn text(kinds: &[&StepSpec], look: &Look) -> String {
@@ -22,7 +22,10 @@ pub fn text(kinds: &[&StepSpec], look: &Look) -> String {
 }
 
 pub fn json(kinds: &[&StepSpec]) -> Value {
-    let list: Vec<Value> = kinds.iter().map(|kind| json!({ "kind": kind.kind, "version": kind.version, "doc": first_line(kind) })).collect();
+    let list: Vec<Value> = kinds
+        .iter()
+        .map(|kind| json!({ "kind": kind.kind, "version": kind.version, "doc": first_line(kind) }))
+        .collect();
     json!({ "schema": "engine.kinds/v1", "kinds": list })
 }
 

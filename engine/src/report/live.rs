@@ -34,7 +34,7 @@ pub struct Live {
     view: RunView,
     setting: Setting,
     size: SizeNow,
-    /// For the scrollback, with the next frame.
+    /// For the scrollback, with the next frame; cut only then, because the terminal may become narrower before.
     lasting: Vec<Line>,
     /// Widths of the region's lines as they were last drawn.
     drawn: Vec<usize>,
@@ -47,7 +47,16 @@ impl Live {
     pub fn new(out: Out, view: RunView, setting: Setting, size: SizeNow) -> Live {
         let lane = view.lanes.iter().map(|lane| words::width(&lane.name)).max().unwrap_or(0).min(12);
         let step = view.steps.iter().map(|step| words::width(step.id.as_str())).max().unwrap_or(0).min(28);
-        Live { out, view, setting, size, lasting: Vec::new(), drawn: Vec::new(), last_frame: None, columns: (lane, step) }
+        Live {
+            out,
+            view,
+            setting,
+            size,
+            lasting: Vec::new(),
+            drawn: Vec::new(),
+            last_frame: None,
+            columns: (lane, step),
+        }
     }
 
     fn frame(&mut self, now: Timestamp) -> io::Result<()> {
@@ -84,7 +93,6 @@ impl Live {
             .text(words::pad(&words::fit(entry.step.id.as_str(), step_width, glyphs.ellipsis), step_width))
             .text(format!(" {}  ", words::pad_left(&took, 6)))
             .text(entry.text.clone())
-            .fit(look.width.saturating_sub(1), look)
     }
 }
 
@@ -138,7 +146,7 @@ fn draw(lasting: &[Line], region: &[Line], rows_before: usize, look: &Look) -> S
         push(&mut frame, MoveUp(rows));
     }
     for line in lasting.iter().chain(region) {
-        frame.push_str(&line.render(look));
+        frame.push_str(&line.clone().fit(look.width.saturating_sub(1), look).render(look));
         push(&mut frame, Clear(ClearType::UntilNewLine));
         frame.push_str("\r\n");
     }

@@ -11,6 +11,8 @@ pub enum Notice {
     Recorded(Recorded),
     /// Why a running step waits now. Sent when the reason changes; `since` is when it did.
     StepWaiting { step: StepId, reason: String, since: Timestamp },
+    /// Somebody asked for a stop: nothing is started any more, what runs is given time to reach a safe point.
+    Stopping { time: Timestamp },
     /// A line that a step wrote; its full log is on disk.
     Log { step: StepId, time: Timestamp, level: LogLevel, message: String },
 }

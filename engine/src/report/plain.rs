@@ -51,6 +51,17 @@ impl Reporter for Plain {
         {
             return self.out.write_all(summary::heading(&self.view, &self.setting).as_bytes());
         }
+        if let Notice::Stopping { time } = notice {
+            let running = words::count(self.view.counts.running, "running step");
+            let line = Line::new()
+                .with(Style::Quiet, words::clock(*time))
+                .text(" ")
+                .with(Word::Stop.style(), words::pad(Word::Stop.text(), 5))
+                .text(format!(
+                    " starts nothing more, waits for {running} to be safe; a second interrupt leaves at once"
+                ));
+            return self.write(&line);
+        }
         let Some(entry) = entry::of(notice, &self.view) else { return Ok(()) };
         if entry.step.state.is_active() {
             self.heard.insert(entry.step.id.clone(), entry.time);
@@ -106,7 +117,11 @@ impl Plain {
             }
         }
         if left_out > 0 {
-            lines.push(Line::new().text(format!("{} {}", words::clock(now), words::pad("WAIT", 5))).text(format!(" and {left_out} more are unchanged")));
+            lines.push(
+                Line::new()
+                    .text(format!("{} {}", words::clock(now), words::pad("WAIT", 5)))
+                    .text(format!(" and {left_out} more are unchanged")),
+            );
         }
         self.next_look = next;
         lines
@@ -136,8 +151,8 @@ fn entry_line(entry: &Entry<'_>, view: &RunView, label_width: usize) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::*;
     use super::super::Look;
+    use super::super::sample::*;
     use super::*;
 
     fn plain(paper: &Paper) -> Plain {

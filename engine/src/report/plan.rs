@@ -1,7 +1,7 @@
 //! What a run would do, as text: each step with its change and how sure it is, the totals, and the command that does it.
 
 use engine_core::plan::{Expectation, Forecast, PlannedStep, StepForecast};
-use steps_sdk::outcome::{Certainty, Change, ChangeAction, FieldChange, Preview};
+use steps_sdk::outcome::{Certainty, Change, ChangeAction, Preview};
 use steps_sdk::{StepError, Value};
 
 use super::line::Line;
@@ -10,7 +10,7 @@ use super::plan_json::Totals;
 use super::setting::Identity;
 use super::sheet::Sheet;
 use super::suggest::Suggest;
-use super::{entry, words};
+use super::words;
 
 /// What a plan's text needs beside the forecast.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub fn text(forecast: &Forecast, setting: &PlanSetting) -> String {
     errors(&mut sheet, forecast);
     sums(&mut sheet, forecast);
     sheet.gap();
-    sheet.labelled("next", Style::Strong, &setting.suggest.run(&setting.file));
+    sheet.command("next", Style::Strong, &setting.suggest.run(&setting.file));
     sheet.render()
 }
 
@@ -48,7 +48,9 @@ fn head(sheet: &mut Sheet<'_>, forecast: &Forecast, setting: &PlanSetting) {
     for cluster in &plan.clusters {
         let known = setting.identities.iter().find(|identity| identity.cluster == cluster.name);
         let text = match known {
-            Some(identity) => format!("{} = {}, uid {}", cluster.name, words::clean(&identity.context), words::clean(&identity.uid)),
+            Some(identity) => {
+                format!("{} = {}, uid {}", cluster.name, words::clean(&identity.context), words::clean(&identity.uid))
+            }
             None => format!("{}, not asked", cluster.name),
         };
         sheet.push_fit(Line::new().with(Style::Quiet, "  cluster  ").text(text));
@@ -65,13 +67,18 @@ struct Columns {
 
 /// A sign and a word: `~ update`.
 const ACTION: usize = 10;
-const CERTAINTY: usize = 6;
+const CERTAINTY: usize = 9;
 
 impl Columns {
     fn of(forecast: &Forecast, look: &Look) -> Columns {
         let steps = &forecast.plan.steps;
         let lane = steps.iter().map(|step| words::width(&lane(step))).max().unwrap_or(0).min(10);
-        let step = steps.iter().map(|step| words::width(step.id.as_str())).max().unwrap_or(0).clamp(4, (look.width / 4).max(12));
+        let step = steps
+            .iter()
+            .map(|step| words::width(step.id.as_str()))
+            .max()
+            .unwrap_or(0)
+            .clamp(4, (look.width / 4).max(12));
         // The margin, four gaps, and the certainty at the end.
         let fixed = 1 + lane + 1 + ACTION + 2 + step + 2 + 2 + CERTAINTY;
         Columns { lane, step, object: look.width.saturating_sub(fixed).max(8) }
@@ -90,12 +97,18 @@ struct Row {
 fn table(sheet: &mut Sheet<'_>, forecast: &Forecast, setting: &PlanSetting) {
     let look = &setting.look;
     let columns = Columns::of(forecast, look);
-    let title = format!(" {} {}  {}  {}  certainty", words::pad("", columns.lane), words::pad("", ACTION), words::pad("step", columns.step), words::pad("object or effect", columns.object));
+    let title = format!(
+        " {} {}  {}  {}  certainty",
+        words::pad("", columns.lane),
+        words::pad("", ACTION),
+        words::pad("step", columns.step),
+        words::pad("object or effect", columns.object)
+    );
     sheet.push_fit(Line::new().with(Style::Quiet, title));
     let mut lines = Vec::new();
     let mut left_out = 0;
     for (step, forecast) in forecast.plan.steps.iter().zip(&forecast.steps) {
-        let rows = rows(forecast, look);
+        let rows = rows(forecast);
         if !setting.full && lines.len() + rows.len() > ROWS_MAX {
             left_out += 1;
             continue;
@@ -106,13 +119,19 @@ fn table(sheet: &mut Sheet<'_>, forecast: &Forecast, setting: &PlanSetting) {
             lines.push(row_line(row, &lane, name, &columns, look));
             if let Some(change) = forecast.expected.changes().get(at) {
                 let indent = 1 + columns.lane + 1 + ACTION + 2 + columns.step + 4;
-                lines.extend(field_lines(&change.fields, indent.min(look.width / 2), setting));
+                // However long the names of steps are, values keep some room.
+                lines.extend(detail_lines(change, indent.min(look.width.saturating_sub(36)), setting));
             }
         }
     }
     sheet.extend(lines);
     if left_out > 0 {
-        let text = format!(" {} {} and {}: --full", words::pad("", columns.lane), look.glyphs().ellipsis, words::count(left_out, "step") + " more");
+        let text = format!(
+            " {} {} and {}: --full",
+            words::pad("", columns.lane),
+            look.glyphs().ellipsis,
+            words::count(left_out, "step") + " more"
+        );
         sheet.push(Line::new().with(Style::Quiet, text));
     }
     sheet.gap();
@@ -130,18 +149,24 @@ fn row_line(row: &Row, lane: &str, step: &str, columns: &Columns, look: &Look) -
         .fit(look.width, look)
 }
 
-fn rows(forecast: &StepForecast, look: &Look) -> Vec<Row> {
+fn rows(forecast: &StepForecast) -> Vec<Row> {
     let one = |sign, word, style, object: String, certainty| vec![Row { sign, word, style, object, certainty }];
     match &forecast.expected {
         Expectation::Previewed(Preview::Changes(changes)) if changes.is_empty() => {
             one('=', "same", Style::Quiet, "nothing to change".into(), "server")
         }
-        Expectation::Previewed(Preview::Changes(changes)) => changes.iter().map(|change| change_row(change, look)).collect(),
-        Expectation::Previewed(Preview::Later(why)) => one('?', "later", Style::Attention, words::clean(why).into_owned(), "later"),
+        Expectation::Previewed(Preview::Changes(changes)) => changes.iter().map(change_row).collect(),
+        Expectation::Previewed(Preview::Later(why)) => {
+            one('?', "later", Style::Attention, words::clean(why).into_owned(), "later")
+        }
         Expectation::Later => one('?', "later", Style::Attention, waits_for(forecast), "later"),
-        Expectation::Skipped { because } => one('=', "skip", Style::Quiet, words::clean(because).into_owned(), "server"),
+        Expectation::Skipped { because } => {
+            one('=', "skip", Style::Quiet, words::clean(because).into_owned(), "server")
+        }
         Expectation::Failed(error) => one('!', "error", Style::Bad, error_text(error), "none"),
-        Expectation::NotAsked => one('?', "not asked", Style::Attention, "its clusters were not asked".into(), "schema"),
+        Expectation::NotAsked => {
+            one('?', "not asked", Style::Attention, "its clusters were not asked".into(), "schema")
+        }
     }
 }
 
@@ -154,7 +179,7 @@ fn waits_for(forecast: &StepForecast) -> String {
     if names.is_empty() { "its inputs come during the run".into() } else { format!("waits for {}", names.join(", ")) }
 }
 
-fn change_row(change: &Change, look: &Look) -> Row {
+fn change_row(change: &Change) -> Row {
     let object = words::clean(&change.object);
     let certainty = certainty_name(change.certainty);
     if let Some(conflict) = &change.conflict {
@@ -169,19 +194,20 @@ fn change_row(change: &Change, look: &Look) -> Row {
         ChangeAction::Run => ('>', "run", Style::Normal),
         ChangeAction::Unknown => ('?', "unknown", Style::Attention),
     };
-    let object = match &change.waits_for {
-        Some(what) => format!("{object} {} waits for {}", look.glyphs().arrow, words::clean(what)),
-        None => object.into_owned(),
-    };
+    let object = object.into_owned();
     Row { sign, word, style, object, certainty }
 }
 
-/// `spec.hostname`, then the value before and after it.
-fn field_lines(fields: &[FieldChange], indent: usize, setting: &PlanSetting) -> Vec<Line> {
+/// What the change waits for; then each field, the value before and the value after it.
+fn detail_lines(change: &Change, indent: usize, setting: &PlanSetting) -> Vec<Line> {
     let look = &setting.look;
+    let fields = &change.fields;
     let shown = if setting.full { fields.len() } else { fields.len().min(FIELDS_MAX) };
     let margin = " ".repeat(indent);
     let mut lines = Vec::new();
+    if let Some(what) = &change.waits_for {
+        lines.push(Line::new().with(Style::Quiet, format!("{margin}waits for {}", words::clean(what))));
+    }
     for field in &fields[..shown] {
         lines.push(Line::new().text(format!("{margin}{}", words::clean(&field.path))));
         if let Some(before) = &field.before {
@@ -192,7 +218,10 @@ fn field_lines(fields: &[FieldChange], indent: usize, setting: &PlanSetting) -> 
         }
     }
     if shown < fields.len() {
-        lines.push(Line::new().with(Style::Quiet, format!("{margin}{} {} more: --full", look.glyphs().ellipsis, words::count(fields.len() - shown, "field"))));
+        lines.push(Line::new().with(
+            Style::Quiet,
+            format!("{margin}{} {} more: --full", look.glyphs().ellipsis, words::count(fields.len() - shown, "field")),
+        ));
     }
     lines.into_iter().map(|line| line.fit(look.width, look)).collect()
 }
@@ -225,30 +254,50 @@ fn lane(step: &PlannedStep) -> String {
 /// Errors and conflicts in full: the table has room for their beginning only.
 fn errors(sheet: &mut Sheet<'_>, forecast: &Forecast) {
     for (step, forecast) in forecast.plan.steps.iter().zip(&forecast.steps) {
+        let conflicts = || forecast.expected.changes().iter().filter(|change| change.conflict.is_some());
+        let failed = matches!(forecast.expected, Expectation::Failed(_));
+        if failed || conflicts().next().is_some() {
+            sheet.push_fit(Line::new().with(Style::Bad, "!").text(" ").with(Style::Strong, step.id.as_str()));
+        }
         if let Expectation::Failed(error) = &forecast.expected {
-            sheet.labelled(step.id.as_str(), Style::Normal, &entry::error_line(error));
+            sheet.labelled("error", Style::Normal, &error_text(error));
             sheet.tree("cause", &error.causes);
             if let Some(help) = &error.help {
                 sheet.labelled("help", Style::Normal, help);
             }
-            sheet.gap();
         }
-        for change in forecast.expected.changes() {
-            if let Some(conflict) = &change.conflict {
-                sheet.labelled(step.id.as_str(), Style::Normal, &format!("{}: {conflict}", change.object));
-                sheet.gap();
-            }
+        for change in conflicts() {
+            sheet.labelled(
+                "conflict",
+                Style::Normal,
+                &format!("{}: {}", change.object, change.conflict.as_deref().unwrap_or_default()),
+            );
         }
+        sheet.gap();
     }
 }
 
 fn sums(sheet: &mut Sheet<'_>, forecast: &Forecast) {
     let totals = Totals::of(forecast);
-    let objects = [("+", totals.create), ("~", totals.update), ("=", totals.same), ("-", totals.delete), (">", totals.run), ("?", totals.unknown)];
-    let signs: Vec<String> = objects.iter().filter(|(sign, number)| *number > 0 || "+~=-".contains(sign)).map(|(sign, number)| format!("{sign}{number}")).collect();
+    let objects = [
+        ("+", totals.create),
+        ("~", totals.update),
+        ("=", totals.same),
+        ("-", totals.delete),
+        (">", totals.run),
+        ("?", totals.unknown),
+    ];
+    let signs: Vec<String> = objects
+        .iter()
+        .filter(|(sign, number)| *number > 0 || "+~=-".contains(sign))
+        .map(|(sign, number)| format!("{sign}{number}"))
+        .collect();
     let number = objects.iter().map(|(_, number)| number).sum();
-    let mut text = format!("{}, {}: {}", words::count(totals.steps, "step"), words::count(number, "change"), signs.join(" "));
-    for (number, name) in [(totals.skipped, "skipped"), (totals.conflicts, "conflicting"), (totals.failed, "failed to answer")] {
+    let mut text =
+        format!("{}, {}: {}", words::count(totals.steps, "step"), words::count(number, "change"), signs.join(" "));
+    for (number, name) in
+        [(totals.skipped, "skipped"), (totals.conflicts, "conflicting"), (totals.failed, "failed to answer")]
+    {
         if number > 0 {
             text.push_str(&format!(", {number} {name}"));
         }
@@ -267,7 +316,13 @@ mod tests {
     use super::*;
 
     fn plan_setting(look: Look, full: bool) -> PlanSetting {
-        PlanSetting { look, suggest: Suggest::default(), identities: setting(look).identities, file: "zheng.kdl".into(), full }
+        PlanSetting {
+            look,
+            suggest: Suggest::default(),
+            identities: setting(look).identities,
+            file: "zheng.kdl".into(),
+            full,
+        }
     }
 
     #[test]
@@ -282,7 +337,8 @@ mod tests {
     #[test]
     fn a_long_plan_is_kept_to_a_screen_unless_it_is_asked_for_in_full() {
         let plan = wide_plan(100, 3);
-        let steps = plan.steps.iter().map(|_| StepForecast { expected: Expectation::Later, waits_for: Vec::new() }).collect();
+        let steps =
+            plan.steps.iter().map(|_| StepForecast { expected: Expectation::Later, waits_for: Vec::new() }).collect();
         let forecast = Forecast { plan, steps };
         let short = text(&forecast, &plan_setting(Look::plain(), false));
         assert!(short.contains("and 60 steps more: --full"), "{short}");

@@ -11,7 +11,8 @@ use steps_sdk::outcome::{Certainty, ChangeAction, Preview};
 
 /// `engine.plan/v1`.
 pub fn json(forecast: &Forecast) -> Value {
-    let steps: Vec<Value> = forecast.plan.steps.iter().zip(&forecast.steps).map(|(step, forecast)| step_json(step, forecast)).collect();
+    let steps: Vec<Value> =
+        forecast.plan.steps.iter().zip(&forecast.steps).map(|(step, forecast)| step_json(step, forecast)).collect();
     json!({ "schema": "engine.plan/v1", "digest": forecast.plan.digest, "steps": steps, "totals": Totals::of(forecast) })
 }
 
@@ -61,12 +62,16 @@ pub struct Totals {
 
 impl Totals {
     pub fn of(forecast: &Forecast) -> Totals {
-        let mut totals = Totals { steps: forecast.steps.len(), has_changes: forecast.has_changes(), ..Totals::default() };
+        let mut totals =
+            Totals { steps: forecast.steps.len(), has_changes: forecast.has_changes(), ..Totals::default() };
         for StepForecast { expected, .. } in &forecast.steps {
             match expected {
                 Expectation::Skipped { .. } => totals.skipped += 1,
                 Expectation::Failed(_) => totals.failed += 1,
-                Expectation::Previewed(Preview::Changes(_)) | Expectation::Previewed(Preview::Later(_)) | Expectation::Later | Expectation::NotAsked => {}
+                Expectation::Previewed(Preview::Changes(_))
+                | Expectation::Previewed(Preview::Later(_))
+                | Expectation::Later
+                | Expectation::NotAsked => {}
             }
             if let Expectation::Skipped { .. } | Expectation::Failed(_) = expected {
                 continue;
@@ -120,7 +125,10 @@ mod tests {
         assert_eq!(certainties, ["server", "server", "later", "schema", "later", "schema"]);
         assert_eq!((&steps[1]["cluster"], &steps[1]["needs"]), (&"hub".into(), &json!(["names"])));
         assert_eq!(steps[4]["waits_for"], json!(["etcd"]));
-        assert_eq!(steps[1]["objects"][0]["fields"][0], json!({ "path": "spec.external.hostname", "before": "api.zheng.example.com", "after": "api.zheng.example.io" }));
+        assert_eq!(
+            steps[1]["objects"][0]["fields"][0],
+            json!({ "path": "spec.external.hostname", "before": "api.zheng.example.com", "after": "api.zheng.example.io" })
+        );
         assert_eq!((&steps[5]["error"]["code"], steps[0].get("error")), (&"D104".into(), None));
     }
 
@@ -128,7 +136,17 @@ mod tests {
     fn totals_count_changes_and_the_certainty_of_steps() {
         let totals = Totals::of(&forecast());
         let expected = Totals {
-            steps: 6, create: 1, update: 1, same: 2, unknown: 2, conflicts: 1, failed: 1, server: 2, schema: 1, later: 2, has_changes: true,
+            steps: 6,
+            create: 1,
+            update: 1,
+            same: 2,
+            unknown: 2,
+            conflicts: 1,
+            failed: 1,
+            server: 2,
+            schema: 1,
+            later: 2,
+            has_changes: true,
             ..Totals::default()
         };
         assert_eq!(totals, expected);

@@ -28,7 +28,8 @@ pub fn text(checked: &[Checked<'_>], look: &Look) -> String {
         }
     }
     sheet.push(Line::new().with(sum_style(checked), sum(checked)));
-    let mut codes: Vec<&str> = checked.iter().flat_map(|one| in_order(one.problems)).map(|problem| problem.code).collect();
+    let mut codes: Vec<&str> =
+        checked.iter().flat_map(|one| in_order(one.problems)).map(|problem| problem.code).collect();
     let mut seen = std::collections::BTreeSet::new();
     codes.retain(|code| seen.insert(*code));
     if let Some(first) = codes.first() {
@@ -147,8 +148,10 @@ fn totals(checked: &[Checked<'_>]) -> (usize, usize) {
 
 /// `engine.check/v1`. Lines and columns from 1, columns in characters; a problem without a place has null in their stead.
 pub fn json(checked: &[Checked<'_>]) -> Value {
-    let problems: Vec<Value> =
-        checked.iter().flat_map(|one| in_order(one.problems).into_iter().map(|problem| problem_json(problem, one.sources))).collect();
+    let problems: Vec<Value> = checked
+        .iter()
+        .flat_map(|one| in_order(one.problems).into_iter().map(|problem| problem_json(problem, one.sources)))
+        .collect();
     json!({ "schema": "engine.check/v1", "problems": problems })
 }
 
@@ -177,7 +180,9 @@ fn edit_json(edit: &Edit, sources: &[Source]) -> Option<Value> {
     let SourceId(id) = edit.at.source;
     let source = sources.get(id as usize)?;
     let (start, end) = (source.line_column(edit.at.start), source.line_column(edit.at.end));
-    Some(json!({ "line": start.line, "column": start.column, "end_line": end.line, "end_column": end.column, "text": edit.text }))
+    Some(
+        json!({ "line": start.line, "column": start.column, "end_line": end.line, "end_column": end.column, "text": edit.text }),
+    )
 }
 
 #[cfg(test)]
@@ -209,9 +214,13 @@ input domain type=hostname
         let second = FILE.rfind("domain").unwrap();
         let address = "oci://registry.example/org/etcd-druid version=\"v0.33.0\"";
         vec![
-            Problem::warning("L040", Place::new(SourceId(0), second, second + 6), "input `domain` is declared twice, and the second declaration does not say the same as the first one")
-                .label("declared again here")
-                .related(place("domain"), "first declared here"),
+            Problem::warning(
+                "L040",
+                Place::new(SourceId(0), second, second + 6),
+                "input `domain` is declared twice, and the second declaration does not say the same as the first one",
+            )
+            .label("declared again here")
+            .related(place("domain"), "first declared here"),
             Problem::error("L012", place(address), "this address is cut off at `//`")
                 .label("KDL reads everything after `oci:` as a comment")
                 .help("put it in quotes")
@@ -219,7 +228,11 @@ input domain type=hostname
             Problem::error("L021", place("tiemout"), "unknown node `tiemout` in a step of kind `helm.release`")
                 .label("did you mean `timeout`?")
                 .help("fields of helm.release: chart, values"),
-            Problem { at: None, ..Problem::error("P001", place("workflow"), "the input `domain` has no value").help("give it with `--var domain=…`") },
+            Problem {
+                at: None,
+                ..Problem::error("P001", place("workflow"), "the input `domain` has no value")
+                    .help("give it with `--var domain=…`")
+            },
         ]
     }
 
@@ -241,7 +254,10 @@ input domain type=hostname
         let bad = Checked { problems: &problems[1..2], sources: &sources };
         let good = Checked { problems: &[], sources: &other };
         assert_eq!(sum(&[bad, good]), "1 error in zheng.kdl; no cluster was contacted");
-        assert_eq!(sum(&[bad, Checked { sources: &other, ..bad }]), "2 errors in zheng.kdl and other.kdl; no cluster was contacted");
+        assert_eq!(
+            sum(&[bad, Checked { sources: &other, ..bad }]),
+            "2 errors in zheng.kdl and other.kdl; no cluster was contacted"
+        );
         assert_eq!(text(&[good], &Look::plain()), "no problems in other.kdl; no cluster was contacted\n");
     }
 
@@ -254,13 +270,22 @@ input domain type=hostname
         assert_eq!(all.len(), 4);
         for problem in all {
             let fields: Vec<&String> = problem.as_object().unwrap().keys().collect();
-            assert_eq!(fields, ["code", "severity", "message", "help", "file", "line", "column", "end_line", "end_column", "fix"]);
+            assert_eq!(
+                fields,
+                ["code", "severity", "message", "help", "file", "line", "column", "end_line", "end_column", "fix"]
+            );
         }
         assert_eq!((&all[0]["line"], &all[0]["file"]), (&Value::Null, &Value::Null), "a problem without a place");
         let cut = &all[1];
-        assert_eq!((&cut["code"], &cut["severity"], &cut["file"]), (&"L012".into(), &"error".into(), &"zheng.kdl".into()));
+        assert_eq!(
+            (&cut["code"], &cut["severity"], &cut["file"]),
+            (&"L012".into(), &"error".into(), &"zheng.kdl".into())
+        );
         assert_eq!([&cut["line"], &cut["column"], &cut["end_line"], &cut["end_column"]], [3, 11, 3, 66]);
-        assert_eq!(cut["fix"], json!([{ "line": 3, "column": 11, "end_line": 3, "end_column": 48, "text": "\"oci://registry.example/org/etcd-druid\"" }]));
+        assert_eq!(
+            cut["fix"],
+            json!([{ "line": 3, "column": 11, "end_line": 3, "end_column": 48, "text": "\"oci://registry.example/org/etcd-druid\"" }])
+        );
         assert_eq!(all[3]["severity"], "warning");
     }
 

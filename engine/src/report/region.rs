@@ -10,20 +10,34 @@ use super::view::RunView;
 use super::word::Word;
 use super::{lanes, words};
 
-/// Narrower terminals have no bars, so that the reasons keep their room.
-const BAR_FROM: usize = 76;
-const BAR: usize = 16;
+/// Bars give way to the reasons: from this width on there is a short one, from the next a long one.
+const BAR_SHORT: (usize, usize) = (70, 8);
+const BAR_LONG: (usize, usize) = (100, 16);
 
 /// The whole region. It leaves the last column free: a terminal may wrap as soon as that is written.
 pub fn lines(view: &RunView, now: Timestamp, look: &Look) -> Vec<Line> {
     let width = look.width.saturating_sub(1);
     let columns = Columns::of(view, look);
-    let mut lines = vec![Line::new().with(Style::Quiet, look.glyphs().across.to_string().repeat(width))];
-    // The rule, the totals, the hint, and a row for the cursor; at least one row is left for lanes however low the terminal is.
-    let room = (look.height / 2).max(8).min(look.height.saturating_sub(1)).saturating_sub(3).max(1);
-    lines.extend(lane_lines(view, now, look, &columns, room));
+    // The last row is the cursor's. On a low terminal the frame goes first, then the lanes; the totals stay.
+    let rows = look.height.saturating_sub(1).min((look.height / 2).max(8));
+    let (has_rule, has_hint) = (rows >= 4, rows >= 6);
+    let room = rows.saturating_sub(1 + usize::from(has_rule) + usize::from(has_hint));
+    let mut lines = Vec::new();
+    if has_rule {
+        lines.push(Line::new().with(Style::Quiet, look.glyphs().across.to_string().repeat(width)));
+    }
+    if room > 0 {
+        lines.extend(lane_lines(view, now, look, &columns, room));
+    }
     lines.push(totals(view, now, &columns));
-    lines.push(Line::new().with(Style::Quiet, " Ctrl-C stops after the running steps; the run can be resumed"));
+    if has_hint {
+        let hint = if view.is_stopping {
+            " Stopping when the running steps are safe; Ctrl-C again leaves at once"
+        } else {
+            " Ctrl-C stops after the running steps; the run can be resumed"
+        };
+        lines.push(Line::new().with(Style::Quiet, hint));
+    }
     lines.into_iter().map(|line| line.fit(width, look)).collect()
 }
 
@@ -39,8 +53,13 @@ impl Columns {
     fn of(view: &RunView, look: &Look) -> Columns {
         let lane = view.lanes.iter().map(|lane| words::width(&lane.name)).max().unwrap_or(0).clamp(3, 12);
         let done = view.counts.total.to_string().len() * 2 + 1;
-        let bar = if look.width >= BAR_FROM { BAR } else { 0 };
-        let step = view.active().map(|step| words::width(step.id.as_str())).max().unwrap_or(0).clamp(4, (look.width / 3).clamp(8, 28));
+        let bar = [BAR_LONG, BAR_SHORT].iter().find(|(from, _)| look.width >= *from).map_or(0, |(_, bar)| *bar);
+        let step = view
+            .active()
+            .map(|step| words::width(step.id.as_str()))
+            .max()
+            .unwrap_or(0)
+            .clamp(4, (look.width / 3).clamp(8, 28));
         Columns { lane, done, bar, step }
     }
 }
@@ -55,28 +74,62 @@ fn lane_lines(view: &RunView, now: Timestamp, look: &Look, columns: &Columns, ro
         steps.sort_by_key(|step| step.started);
     }
     let shown = share(room, &active.iter().map(Vec::len).collect::<Vec<_>>());
-    let mut lines = Vec::new();
-    for (at, rows) in shown.lanes {
+    let mut rows = Vec::new();
+    for (at, allotted) in shown.lanes {
         let head = lane_head(&view.lanes[at], look, columns);
         let margin = " ".repeat(head.width());
         let steps = &active[at];
-        let (listed, rest) = if steps.len() > rows { (rows - 1, steps.len() + 1 - rows) } else { (steps.len(), 0) };
+        let (listed, rest) =
+            if steps.len() > allotted { (allotted - 1, steps.len() + 1 - allotted) } else { (steps.len(), 0) };
         let mut head = Some(head);
+        let mut lead = || head.take().unwrap_or_else(|| Line::new().text(margin.clone()));
         for step in &steps[..listed] {
-            let lead = head.take().unwrap_or_else(|| Line::new().text(margin.clone()));
-            lines.push(step_line(lead, step, now, look, columns));
+            rows.push(step_row(lead(), step, now, look, columns));
         }
         if rest > 0 {
-            let lead = head.take().unwrap_or_else(|| Line::new().text(margin.clone()));
-            let text = if listed == 0 { format!("{} running", words::count(rest, "step")) } else { format!("and {rest} more running") };
-            lines.push(lead.with(Style::Quiet, text));
+            let text = if listed == 0 {
+                format!("{} running", words::count(rest, "step"))
+            } else {
+                format!("and {rest} more running")
+            };
+            rows.push(Row::short(lead().with(Style::Quiet, text)));
         }
-        if let Some(head) = head {
-            lines.push(head.with(Style::Quiet, idle(&view.lanes[at])));
+        if steps.is_empty() {
+            rows.push(Row::short(lead().with(Style::Quiet, idle(&view.lanes[at]))));
         }
     }
     if shown.left_out > 0 {
-        lines.push(Line::new().with(Style::Quiet, format!(" and {}", words::count(shown.left_out, "lane") + " more")));
+        rows.push(Row::short(
+            Line::new().with(Style::Quiet, format!(" and {}", words::count(shown.left_out, "lane") + " more")),
+        ));
+    }
+    unfold(rows, room)
+}
+
+/// A line, and how it is said in two when there is room for that.
+struct Row {
+    line: Line,
+    unfolded: Option<[Line; 2]>,
+}
+
+impl Row {
+    fn short(line: Line) -> Row {
+        Row { line, unfolded: None }
+    }
+}
+
+/// Rows that are left over go to reasons that one line had to cut, from the top.
+fn unfold(rows: Vec<Row>, room: usize) -> Vec<Line> {
+    let mut spare = room.saturating_sub(rows.len());
+    let mut lines = Vec::new();
+    for row in rows {
+        match row.unfolded {
+            Some(both) if spare > 0 => {
+                spare -= 1;
+                lines.extend(both);
+            }
+            _ => lines.push(row.line),
+        }
     }
     lines
 }
@@ -127,24 +180,48 @@ fn lane_head(lane: &lanes::Lane, look: &Look, columns: &Columns) -> Line {
     line
 }
 
-fn step_line(lead: Line, step: &StepView, now: Timestamp, look: &Look, columns: &Columns) -> Line {
+fn step_row(lead: Line, step: &StepView, now: Timestamp, look: &Look, columns: &Columns) -> Row {
     let name = words::pad(&words::fit(step.id.as_str(), columns.step, look.glyphs().ellipsis), columns.step);
     let took = words::pad_left(&words::age(step.took_ms(now)), 6);
     let line = lead.text(name).text(format!(" {took}  "));
+    let (style, reason, age) = said(step, now);
+    let width = look.width.saturating_sub(1);
+    let needed = words::width(&reason) + words::width(&age);
+    // The age is the last thing to go: it says whether the reason is news.
+    let told = |line: Line, room: usize| {
+        let reason = words::fit(&reason, room.saturating_sub(words::width(&age)), look.glyphs().ellipsis);
+        line.with(style, reason.into_owned()).with(Style::Quiet, age.clone())
+    };
+    let room = width.saturating_sub(line.width());
+    if needed <= room {
+        return Row::short(told(line, room));
+    }
+    let indent = columns.lane + columns.done + 4;
+    let below = told(Line::new().text(" ".repeat(indent)), width.saturating_sub(indent));
+    Row { line: told(line.clone(), room), unfolded: Some([line, below]) }
+}
+
+/// Why a step is still under way, and how old that reason is.
+fn said(step: &StepView, now: Timestamp) -> (Style, String, String) {
     match (&step.state, &step.waiting) {
         (StepState::Retrying { until }, _) => {
             let error = step.error.as_ref().map(|error| words::clean(&error.message).into_owned()).unwrap_or_default();
-            let next = format!("{} in {}: {error}", Word::Retry.text(), words::age(until.since(now)));
-            line.with(Word::Retry.style(), next)
+            (
+                Word::Retry.style(),
+                format!("{} in {}: {error}", Word::Retry.text(), words::age(until.since(now))),
+                String::new(),
+            )
         }
-        (_, Some(waiting)) => {
-            let age = format!(" ({})", words::age(now.since(waiting.since)));
-            // The age is the last thing to go: it says whether the reason is news.
-            let room = look.width.saturating_sub(1 + line.width() + words::width(&age));
-            let reason = words::clean(&waiting.reason);
-            line.text(words::fit(&reason, room, look.glyphs().ellipsis).into_owned()).with(Style::Quiet, age)
-        }
-        (_, None) => line.with(Style::Quiet, step.last_log.as_deref().map(|log| words::clean(log).into_owned()).unwrap_or_default()),
+        (_, Some(waiting)) => (
+            Style::Normal,
+            words::clean(&waiting.reason).into_owned(),
+            format!(" ({})", words::age(now.since(waiting.since))),
+        ),
+        (_, None) => (
+            Style::Quiet,
+            step.last_log.as_deref().map(|log| words::clean(log).into_owned()).unwrap_or_default(),
+            String::new(),
+        ),
     }
 }
 
@@ -158,21 +235,24 @@ fn idle(lane: &lanes::Lane) -> &'static str {
     } else if counts.parked > 0 {
         "waits for a person"
     } else {
-        "waits for other lanes"
+        "waits for other steps"
     }
 }
 
 fn totals(view: &RunView, now: Timestamp, columns: &Columns) -> Line {
     let counts = &view.counts;
     let done = words::pad_left(&format!("{}/{}", counts.done(), counts.total), columns.done);
-    let mut line = Line::new().text(" ").with(Style::Strong, words::pad("all", columns.lane)).text(format!(" {done}  "));
+    let mut line =
+        Line::new().text(" ").with(Style::Strong, words::pad("all", columns.lane)).text(format!(" {done}  "));
     if columns.bar > 0 {
         line = line.text(words::pad(&format!("{}%", words::percent(counts.done(), counts.total)), columns.bar + 2));
     }
     let failed = if counts.failed > 0 { Style::Bad } else { Style::Normal };
     line = line.text(format!("elapsed {}", words::age(view.session.map_or(0, |session| now.since(session)))));
     line = line.text("  ").with(failed, format!("{} failed", counts.failed));
-    for (number, name) in [(counts.same, "same"), (counts.skipped, "skipped"), (counts.parked, "parked"), (view.holds.len(), "held")] {
+    for (number, name) in
+        [(counts.same, "same"), (counts.skipped, "skipped"), (counts.parked, "parked"), (view.holds.len(), "held")]
+    {
         if number > 0 {
             line = line.text(format!("  {number} {name}"));
         }
@@ -182,6 +262,7 @@ fn totals(view: &RunView, now: Timestamp, columns: &Columns) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Notice;
     use super::super::sample::*;
     use super::*;
     use engine_core::run::Event;
@@ -219,6 +300,13 @@ mod tests {
         assert_eq!(share(1, &[1, 1]), (vec![], 2));
     }
 
+    #[test]
+    fn a_stop_that_was_asked_for_is_acknowledged() {
+        let mut view = after(&failing()[..9]);
+        view.apply(&Notice::Stopping { time: at(3_000) });
+        assert!(drawn(&view, 3_000, 80, 24).contains("Ctrl-C again leaves at once"));
+    }
+
     fn event(step: &str, which: u8, text: &str) -> Event {
         match which {
             0 => started(step, 1),
@@ -233,7 +321,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_is_wider_than_the_terminal_and_no_region_higher(
-            width in 40usize..200, height in 4usize..60, steps in 1usize..80, clusters in 0usize..12, now in 0u64..100_000_000,
+            width in 40usize..200, height in 2usize..60, steps in 1usize..80, clusters in 0usize..12, now in 0u64..100_000_000,
             events in proptest::collection::vec((0usize..80, 0u8..6, "\\PC{0,120}"), 0..120),
         ) {
             let mut view = RunView::new(run(), &wide_plan(steps, clusters));

@@ -62,7 +62,12 @@ const FATE_WIDTH: usize = 11;
 /// One line per step in the order of the plan, or one per reason when there are many; then what else has changed.
 pub fn text(run: &RunId, lines: &[ResumeLine], notes: &[String], look: &Look) -> String {
     let mut sheet = Sheet::new(look);
-    sheet.push(Line::new().text("resume ").with(Style::Strong, run.as_str()).text(format!("  {}", words::count(lines.len(), "step"))));
+    sheet.push(
+        Line::new()
+            .text("resume ")
+            .with(Style::Strong, run.as_str())
+            .text(format!("  {}", words::count(lines.len(), "step"))),
+    );
     if lines.len() <= LINES_MAX {
         let width = lines.iter().map(|line| words::width(&label(line))).max().unwrap_or(0).min(look.width / 2);
         for line in lines {
@@ -76,7 +81,11 @@ pub fn text(run: &RunId, lines: &[ResumeLine], notes: &[String], look: &Look) ->
                 names.push(look.glyphs().ellipsis.to_owned());
             }
             let number = words::pad_left(&group.lines.len().to_string(), lines.len().to_string().len());
-            sheet.push_fit(fate(group.fate).text(format!("{number}  {}: {}", words::clean(group.reason), names.join(", "))));
+            sheet.push_fit(fate(group.fate).text(format!(
+                "{number}  {}: {}",
+                words::clean(group.reason),
+                names.join(", ")
+            )));
         }
     }
     for note in notes {
@@ -128,20 +137,25 @@ mod tests {
     fn every_step_has_its_line_and_its_reason() {
         let lines = [
             ResumeLine { cluster: None, ..line("names", Fate::Kept, "finished; its outcome stands as recorded") },
-            line("ns", Fate::Intact, "Namespace/zheng is as recorded"),
-            line("apply", Fate::Drifted, "spec.replicas was 3 and is 2; it will be applied again"),
+            line("ns", Fate::Asked, "finished before the pause"),
             line("etcd", Fate::Again, "failed last time"),
             line("order", Fate::Parked, "it cannot be told whether the order was placed"),
             line("dns", Fate::NotStarted, "its turn comes"),
         ];
-        let text = text(&run(), &lines, &["zheng.kdl has changed since the run began; it goes on with the pinned one".into()], &Look::plain());
+        let text = text(
+            &run(),
+            &lines,
+            &["zheng.kdl has changed since the run began; it goes on with the pinned one".into()],
+            &Look::plain(),
+        );
         assert_fits(&text);
         insta::assert_snapshot!(text);
     }
 
     #[test]
     fn many_steps_are_counted_by_reason() {
-        let mut lines: Vec<ResumeLine> = (0..1_000).map(|n| line(&format!("step_{n}"), Fate::NotStarted, "its turn comes")).collect();
+        let mut lines: Vec<ResumeLine> =
+            (0..1_000).map(|n| line(&format!("step_{n}"), Fate::NotStarted, "its turn comes")).collect();
         lines.insert(500, line("etcd", Fate::Again, "failed last time"));
         let text = text(&run(), &lines, &[], &Look::plain());
         assert_fits(&text);

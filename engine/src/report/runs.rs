@@ -16,16 +16,29 @@ pub fn text(runs: &[(RunView, Life)], look: &Look) -> String {
         sheet.push(Line::new().text("no runs here"));
         return sheet.render();
     }
-    let widest = |of: &dyn Fn(&RunView) -> usize, least: usize, most: usize| runs.iter().map(|(view, _)| of(view)).max().unwrap_or(0).clamp(least, most);
+    let widest = |of: &dyn Fn(&RunView) -> usize, least: usize, most: usize| {
+        runs.iter().map(|(view, _)| of(view)).max().unwrap_or(0).clamp(least, most)
+    };
     let run_width = widest(&|view| words::width(view.run.as_str()), 3, 64);
     let workflow_width = widest(&|view| words::width(&view.workflow), 8, 20);
     let steps = |view: &RunView| format!("{}/{}", view.counts.done(), view.counts.total);
     let steps_width = widest(&|view| steps(view).len(), 5, 20);
     let title = |name: &str, width: usize| words::pad(name, width) + "  ";
-    sheet.push_fit(Line::new().with(
-        Style::Quiet,
-        [title("RUN", run_width), title("WORKFLOW", workflow_width), title("STARTED", 16), title("TOOK", 6), title("RESULT", 6), title("STEPS", steps_width), "NOTE".into()].concat(),
-    ));
+    sheet.push_fit(
+        Line::new().with(
+            Style::Quiet,
+            [
+                title("RUN", run_width),
+                title("WORKFLOW", workflow_width),
+                title("STARTED", 16),
+                title("TOOK", 6),
+                title("RESULT", 6),
+                title("STEPS", steps_width),
+                "NOTE".into(),
+            ]
+            .concat(),
+        ),
+    );
     for (view, life) in runs {
         let (word, _) = status::word(view, *life);
         let started = view.started.map(words::minute).unwrap_or_default();
@@ -54,7 +67,10 @@ fn note(view: &RunView, life: Life) -> String {
         return format!("{} not given back: resume it", words::count(view.holds.len(), "hold"));
     }
     if let Some(step) = view.failures().next() {
-        let error = step.error.as_ref().map(|error| format!(": {} {}", words::clean(&error.code), words::clean(&error.message)));
+        let error = step
+            .error
+            .as_ref()
+            .map(|error| format!(": {} {}", words::clean(&error.code), words::clean(&error.message)));
         return format!("{}{}", view.label(step), error.unwrap_or_default());
     }
     if let Some(step) = view.parked().next() {

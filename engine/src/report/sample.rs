@@ -8,8 +8,8 @@ use engine_core::id::{Digest, Epoch, RunId, Sequence, StepId, Timestamp};
 use engine_core::plan::*;
 use engine_core::run::{Event, Outputs, Recorded, RunOutcome};
 use serde_json::json;
-use steps_sdk::spec::TimeLimit;
 use steps_sdk::outcome::FieldChange;
+use steps_sdk::spec::TimeLimit;
 use steps_sdk::value::ClusterName;
 use steps_sdk::{Certainty, Change, ChangeAction, Effect, EffectOf, Preview, StepError};
 
@@ -78,7 +78,8 @@ pub fn plan() -> Plan {
 pub fn wide_plan(steps: usize, clusters: usize) -> Plan {
     let mut plan = empty_plan();
     let name = |n: usize| format!("cluster-世界-{n}");
-    plan.clusters = (0..clusters).map(|n| PlannedCluster { name: ClusterName(name(n)), ..plan.clusters[0].clone() }).collect();
+    plan.clusters =
+        (0..clusters).map(|n| PlannedCluster { name: ClusterName(name(n)), ..plan.clusters[0].clone() }).collect();
     plan.steps = (0..steps)
         .map(|n| {
             let on = (n % (clusters + 1)).checked_sub(1).map(name);
@@ -122,7 +123,7 @@ pub fn setting(look: Look) -> Setting {
     let identity = |name: &str, pin| Identity {
         cluster: ClusterName(name.into()),
         context: format!("kind-{name}"),
-        uid: format!("6f1c0c52-0000-4000-8000-{name}"),
+        uid: format!("6f1c0c52-0000-4000-8000-{:0>12}", name.len()),
         pin,
     };
     Setting {
@@ -142,12 +143,24 @@ pub struct Tape {
 impl Tape {
     pub fn record(&mut self, ms: u64, event: Event) -> Notice {
         self.sequence += 1;
-        Notice::Recorded(Recorded { sequence: Sequence(self.sequence), epoch: Epoch(1), time: at(ms), run: run(), event })
+        Notice::Recorded(Recorded {
+            sequence: Sequence(self.sequence),
+            epoch: Epoch(1),
+            time: at(ms),
+            run: run(),
+            event,
+        })
     }
 }
 
 pub fn run_started() -> Event {
-    Event::RunStarted { workflow: "zheng".into(), plan: plan().digest, steps: 6, by: "mia@laptop".into(), binary: "0.1.0".into() }
+    Event::RunStarted {
+        workflow: "zheng".into(),
+        plan: plan().digest,
+        steps: 6,
+        by: "mia@laptop".into(),
+        binary: "0.1.0".into(),
+    }
 }
 
 pub fn started(step: &str, attempt: u32) -> Event {
@@ -188,7 +201,10 @@ pub fn failing() -> Vec<Notice> {
         tape.record(430, started("etcd", 1)),
         tape.record(1_600, succeeded("region[alpha].ns", "Namespace/zheng, as wanted", true)),
         waiting("etcd", 2_430, "Etcd/etcd-root Ready=False: 1 of 3 members"),
-        tape.record(60_430, failed("etcd", StepError::transient("K201", "the API server of `hub` went away"), Some(at(62_430)))),
+        tape.record(
+            60_430,
+            failed("etcd", StepError::transient("K201", "the API server of `hub` went away"), Some(at(62_430))),
+        ),
         tape.record(62_430, started("etcd", 2)),
         waiting("etcd", 63_000, "Etcd/etcd-root Ready=False: 2 of 3 members"),
         tape.record(300_430, failed("etcd", etcd_error(), None)),
@@ -199,7 +215,8 @@ pub fn failing() -> Vec<Notice> {
 pub fn succeeding() -> Vec<Notice> {
     let mut tape = Tape::default();
     let mut notices = vec![tape.record(0, run_started())];
-    let ends = [("names", true), ("ns", true), ("etcd", false), ("region[alpha].ns", false), ("region[alpha].deploy", false)];
+    let ends =
+        [("names", true), ("ns", true), ("etcd", false), ("region[alpha].ns", false), ("region[alpha].deploy", false)];
     for (n, (step, same)) in ends.into_iter().enumerate() {
         notices.push(tape.record(n as u64 * 1_000, started(step, 1)));
         notices.push(tape.record(n as u64 * 1_000 + 900, succeeded(step, "as wanted", same)));
@@ -223,7 +240,14 @@ pub fn ending(ms: u64) -> Ending {
 
 /// One step for each sort of expectation.
 pub fn forecast() -> Forecast {
-    let change = |object: &str, action, certainty| Change { object: object.into(), action, certainty, fields: Vec::new(), conflict: None, waits_for: None };
+    let change = |object: &str, action, certainty| Change {
+        object: object.into(),
+        action,
+        certainty,
+        fields: Vec::new(),
+        conflict: None,
+        waits_for: None,
+    };
     let changes = |changes| Expectation::Previewed(Preview::Changes(changes));
     let mut front_proxy = change("FrontProxy/front-proxy", ChangeAction::Update, Certainty::Server);
     front_proxy.fields = vec![FieldChange {
@@ -241,9 +265,19 @@ pub fn forecast() -> Forecast {
         (changes(vec![later]), vec!["ns"]),
         (changes(vec![owned]), vec![]),
         (Expectation::Later, vec!["etcd"]),
-        (Expectation::Failed(StepError::permanent("D104", "the server refused the key").cause("TSIG error: bad key").help("check the secret `dns_key`")), vec![]),
+        (
+            Expectation::Failed(
+                StepError::permanent("D104", "the server refused the key")
+                    .cause("TSIG error: bad key")
+                    .help("check the secret `dns_key`"),
+            ),
+            vec![],
+        ),
     ];
-    let steps = expected.into_iter().map(|(expected, waits_for)| StepForecast { expected, waits_for: waits_for.into_iter().map(id).collect() }).collect();
+    let steps = expected
+        .into_iter()
+        .map(|(expected, waits_for)| StepForecast { expected, waits_for: waits_for.into_iter().map(id).collect() })
+        .collect();
     Forecast { plan: plan(), steps }
 }
 

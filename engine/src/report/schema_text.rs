@@ -52,7 +52,7 @@ fn usage_of(name: &str, schema: &Schema) -> String {
             ways.join(" | ")
         }
         Shape::Map(value) => format!("{name} {{ NAME {} }}", placeholder(value)),
-        Shape::Any => format!("{name} …"),
+        Shape::Any => format!("{name} ..."),
         _ => format!("{name} {}", placeholder(schema)),
     }
 }
@@ -62,7 +62,7 @@ fn fields_usage(object: &ObjectShape) -> String {
     let mut text = String::new();
     for name in &object.args {
         let Some(field) = object.field(name) else { continue };
-        let many = if matches!(field.schema.shape, Shape::List(_)) { "…" } else { "" };
+        let many = if matches!(field.schema.shape, Shape::List(_)) { "..." } else { "" };
         text.push_str(&bracketed(field.required, &format!("{}{many}", name.to_uppercase())));
     }
     let mut has_block = false;
@@ -74,7 +74,7 @@ fn fields_usage(object: &ObjectShape) -> String {
         }
     }
     if has_block {
-        text.push_str(" { … }");
+        text.push_str(" { ... }");
     }
     text
 }
@@ -85,7 +85,13 @@ fn bracketed(required: bool, text: &str) -> String {
 
 fn is_scalar(schema: &Schema) -> bool {
     match &schema.shape {
-        Shape::Bool | Shape::Integer { .. } | Shape::Number | Shape::String(_) | Shape::Enum(_) | Shape::Reference(_) | Shape::Predicate => true,
+        Shape::Bool
+        | Shape::Integer { .. }
+        | Shape::Number
+        | Shape::String(_)
+        | Shape::Enum(_)
+        | Shape::Reference(_)
+        | Shape::Predicate => true,
         Shape::Any | Shape::List(_) | Shape::Map(_) | Shape::Object(_) | Shape::OneOf(_) | Shape::YamlTemplate => false,
     }
 }
@@ -94,7 +100,17 @@ fn placeholder(schema: &Schema) -> String {
     match &schema.shape {
         Shape::Enum(words) => words.join("|"),
         Shape::Bool => "#true|#false".to_owned(),
+        Shape::Integer { .. } => "INT".to_owned(),
         _ => type_name(schema).to_uppercase().replace(' ', "-"),
+    }
+}
+
+/// The type, where [`usage`] has not said it already.
+pub fn type_beside_usage(schema: &Schema) -> Option<String> {
+    match &schema.shape {
+        Shape::Enum(_) | Shape::Object(_) | Shape::OneOf(_) | Shape::Bool => None,
+        Shape::List(item) => type_beside_usage(item),
+        _ => Some(type_name(schema)),
     }
 }
 
@@ -105,7 +121,7 @@ pub fn example_value(schema: &Schema) -> String {
         Shape::Integer { min, .. } => min.unwrap_or(1).max(1).to_string(),
         Shape::Number => "0.5".to_owned(),
         Shape::String(format) => match format {
-            Format::Plain => "\"…\"",
+            Format::Plain => "\"...\"",
             Format::Hostname => "\"api.example.io\"",
             Format::DnsLabel => "example",
             Format::Duration => "\"5m\"",
@@ -134,7 +150,9 @@ fn example_of(name: &str, schema: &Schema) -> String {
         Shape::List(item) => example_of(name, item),
         Shape::Object(object) => format!("{name}{}", example_fields(object)),
         Shape::OneOf(choices) => match choices.first() {
-            Some(Field { name: choice, schema: Schema { shape: Shape::Object(object), .. }, .. }) => format!("{name} {choice}{}", example_fields(object)),
+            Some(Field { name: choice, schema: Schema { shape: Shape::Object(object), .. }, .. }) => {
+                format!("{name} {choice}{}", example_fields(object))
+            }
             Some(choice) => format!("{name} {}={}", choice.name, example_value(&choice.schema)),
             None => name.to_owned(),
         },
@@ -152,7 +170,11 @@ fn example_fields(object: &ObjectShape) -> String {
             text.push_str(&format!(" {}", example_value(item)));
         }
     }
-    for field in object.fields.iter().filter(|field| field.required && !object.args.contains(&field.name) && is_scalar(&field.schema)) {
+    for field in object
+        .fields
+        .iter()
+        .filter(|field| field.required && !object.args.contains(&field.name) && is_scalar(&field.schema))
+    {
         text.push_str(&format!(" {}={}", field.name, example_value(&field.schema)));
     }
     text

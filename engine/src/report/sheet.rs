@@ -61,6 +61,11 @@ impl<'a> Sheet<'a> {
         self.lines.push(Line::new().with(Style::Quiet, words::pad(&format!("  {label}"), LABEL)).text(text));
     }
 
+    /// A command to copy: never broken, never cut.
+    pub fn command(&mut self, label: &str, style: Style, command: &str) {
+        self.lines.push(Line::new().with(Style::Quiet, words::pad(&format!("  {label}"), LABEL)).with(style, command));
+    }
+
     /// A paragraph of its own.
     pub fn indented(&mut self, columns: usize, text: &str) {
         let room = self.look.width.saturating_sub(columns).max(20);

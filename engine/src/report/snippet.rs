@@ -84,12 +84,16 @@ impl<'a> Frame<'a> {
         out.push(Line::new().with(Style::Quiet, format!("{margin}{}", glyphs.frame_end)));
     }
 
-    /// The marked lines, and for the first mark the line before it: it often says what the marked one belongs to.
+    /// The marked lines, and before the first mark's the line that it belongs to: the nearest one above that is indented less.
     fn lines_shown(&self) -> Vec<usize> {
+        let indent = |line: usize| {
+            let text = self.texts[line];
+            (!text.trim().is_empty()).then(|| text.len() - text.trim_start().len())
+        };
         let mut lines: Vec<usize> = self.marks.iter().map(|(line, _)| *line).collect();
         let first = self.marks[0].0;
-        if first > 0 && !self.texts[first - 1].trim().is_empty() {
-            lines.push(first - 1);
+        if let Some(own) = indent(first).filter(|own| *own > 0) {
+            lines.extend((0..first).rev().find(|line| indent(*line).is_some_and(|indent| indent < own)));
         }
         lines.sort_unstable();
         lines.dedup();
@@ -118,11 +122,13 @@ impl<'a> Frame<'a> {
         let start = mark.start.saturating_sub(from).min(self.room - 1);
         let end = mark.end.saturating_sub(from).clamp(start + 1, self.room);
         let label = words::clean(mark.label);
-        let fits_behind = |column: usize| column + words::width(glyphs.label) + words::width(&label) <= self.room;
         let middle = start + (end - start - 1) / 2;
-        let hook = if fits_behind(middle) { middle } else { start };
+        // From the middle, or as far left as the label needs to stay on its line.
+        let hook = middle.min(self.room.saturating_sub(words::width(glyphs.label) + words::width(&label))).max(start);
         let beside = format!("{} {} ", " ".repeat(self.gutter + 1), glyphs.beside);
-        let line: String = (start..end).map(|at| if at == hook && !label.is_empty() { glyphs.hook } else { glyphs.underline }).collect();
+        let line: String = (start..end)
+            .map(|at| if at == hook && !label.is_empty() { glyphs.hook } else { glyphs.underline })
+            .collect();
         out.push(Line::new().with(Style::Quiet, beside.clone()).text(" ".repeat(start)).with(mark.style, line));
         if label.is_empty() {
             return;
@@ -130,7 +136,8 @@ impl<'a> Frame<'a> {
         let room = self.room.saturating_sub(hook + words::width(glyphs.label)).max(LABEL_ROOM / 2);
         for (row, text) in words::wrap(&label, room).into_iter().enumerate() {
             let lead = if row == 0 { glyphs.label.to_owned() } else { " ".repeat(words::width(glyphs.label)) };
-            let line = Line::new().with(Style::Quiet, beside.clone()).text(" ".repeat(hook)).with(mark.style, lead + &text);
+            let line =
+                Line::new().with(Style::Quiet, beside.clone()).text(" ".repeat(hook)).with(mark.style, lead + &text);
             out.push(line.fit(self.look.width.max(self.gutter + 24), self.look));
         }
     }
@@ -206,8 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_drawn_under_its_token_with_the_line_before() {
-        let text = "step ready uses=k8s.wait {\n    for \"Etcd/root\" timeout=\"5m\"\n}\n";
+    fn a_mark_is_drawn_under_its_token_with_what_it_belongs_to() {
+        let text = "step ready uses=k8s.wait {\n    doc \"…\"\n\n    for \"Etcd/root\" timeout=\"5m\"\n}\n";
         let start = text.find("for").unwrap();
         insta::assert_snapshot!(drawn(text, &[(start, start + 15, "last seen Ready=False")], 80, true));
         insta::assert_snapshot!(drawn(text, &[(start, start + 15, "last seen Ready=False")], 80, false));
@@ -217,7 +224,12 @@ mod tests {
     fn several_marks_far_apart_share_a_frame() {
         let text = "input a type=string\n\n\n\n\ninput a type=bool\n";
         let second = text.rfind('a').unwrap();
-        insta::assert_snapshot!(drawn(text, &[(second, second + 1, "defined again here"), (6, 7, "first defined here")], 80, true));
+        insta::assert_snapshot!(drawn(
+            text,
+            &[(second, second + 1, "defined again here"), (6, 7, "first defined here")],
+            80,
+            true
+        ));
     }
 
     #[test]

@@ -31,12 +31,17 @@ pub fn text(view: &RunView, life: Life, now: Timestamp, suggest: &Suggest, look:
         attention(&mut sheet, step, view, life, now, suggest);
     }
     for hold in &view.holds {
-        let text = format!("  {}/{} taken {} ago and not given back", hold.step, words::clean(&hold.name), words::age(now.since(hold.since)));
+        let text = format!(
+            "  {}/{} taken {} ago and not given back",
+            hold.step,
+            words::clean(&hold.name),
+            words::age(now.since(hold.since))
+        );
         sheet.push_fit(Line::new().with(Word::Hold.style(), Word::Hold.text()).text(text));
     }
     if life == Life::Gone && view.outcome != Some(RunOutcome::Succeeded) {
         sheet.gap();
-        sheet.labelled("next", Style::Strong, &suggest.resume(&view.run));
+        sheet.command("next", Style::Strong, &suggest.resume(&view.run));
     }
     sheet.render()
 }
@@ -45,11 +50,11 @@ fn head(sheet: &mut Sheet<'_>, view: &RunView, life: Life, now: Timestamp) {
     let (word, detail) = word(view, life);
     let done = format!("{} of {}", view.counts.done(), words::count(view.counts.total, "step"));
     sheet.push(
-        Line::new()
-            .with(Style::Strong, view.run.as_str())
-            .text("  ")
-            .with(word.style(), word.text())
-            .text(format!("  {}  {done}  plan {}{detail}", view.workflow, view.plan.short())),
+        Line::new().with(Style::Strong, view.run.as_str()).text("  ").with(word.style(), word.text()).text(format!(
+            "  {}  {done}  plan {}{detail}",
+            view.workflow,
+            view.plan.short()
+        )),
     );
     if let Some(started) = view.started {
         let end = if life == Life::Alive { now } else { view.latest.unwrap_or(now) };
@@ -58,7 +63,10 @@ fn head(sheet: &mut Sheet<'_>, view: &RunView, life: Life, now: Timestamp) {
             (sessions @ 2.., Some(session)) => {
                 text.push_str(&format!(", resumed {}, last {}", times(sessions - 1), words::date_time(session)));
             }
-            _ => text.push_str(&format!(", {} so far", words::duration(end.since(started)))),
+            _ => {
+                let took = if life == Life::Alive { "running for" } else { "took" };
+                text.push_str(&format!(", {took} {}", words::duration(end.since(started))));
+            }
         }
         sheet.labelled("started", Style::Normal, &text);
     }
@@ -101,14 +109,23 @@ fn lanes(sheet: &mut Sheet<'_>, view: &RunView) {
         .filter(|(number, _)| *number > 0)
         .map(|(number, name)| format!("{number} {name}"))
         .collect();
-        sheet.push_fit(Line::new().text(format!("  {}  {}  {}", words::pad(&lane.name, name_width), words::pad_left(&done(at), done_width), parts.join(", "))));
+        let text = if parts.is_empty() { "done".to_owned() } else { parts.join(", ") };
+        sheet.push_fit(Line::new().text(format!(
+            "  {}  {}  {text}",
+            words::pad(&lane.name, name_width),
+            words::pad_left(&done(at), done_width)
+        )));
     }
 }
 
 /// Steps that are under way or need somebody.
 fn attention(sheet: &mut Sheet<'_>, step: &StepView, view: &RunView, life: Life, now: Timestamp, suggest: &Suggest) {
     let head = |word: Word, text: String| {
-        Line::new().with(word.style(), words::pad(word.text(), 5)).text(" ").with(Style::Strong, view.label(step)).text(format!("  {text}"))
+        Line::new()
+            .with(word.style(), words::pad(word.text(), 5))
+            .text(" ")
+            .with(Style::Strong, view.label(step))
+            .text(format!("  {text}"))
     };
     match step.state {
         StepState::Pending | StepState::Succeeded { .. } | StepState::Skipped | StepState::Undone => {}
@@ -116,24 +133,33 @@ fn attention(sheet: &mut Sheet<'_>, step: &StepView, view: &RunView, life: Life,
             sheet.push_fit(head(Word::Stop, "was under way when its engine ended; a resume finds out".into()));
         }
         StepState::Running => {
-            let reason = step.waiting.as_ref().map(|waiting| format!("  {} ({})", words::clean(&waiting.reason), words::age(now.since(waiting.since))));
+            let reason = step.waiting.as_ref().map(|waiting| {
+                format!("  {} ({})", words::clean(&waiting.reason), words::age(now.since(waiting.since)))
+            });
             sheet.push_fit(head(Word::Run, format!("{}{}", words::age(step.took_ms(now)), reason.unwrap_or_default())));
         }
         StepState::Retrying { until } => {
             let error = step.error.as_ref().map(entry::error_line).unwrap_or_default();
-            let when = if until > now { format!("in {}", words::age(until.since(now))) } else { "when the run goes on".to_owned() };
-            sheet.push_fit(head(Word::Retry, format!("attempt {} of {} {when}: {error}", step.attempt + 1, step.attempts_max)));
+            let when = if until > now {
+                format!("in {}", words::age(until.since(now)))
+            } else {
+                "when the run goes on".to_owned()
+            };
+            sheet.push_fit(head(
+                Word::Retry,
+                format!("attempt {} of {} {when}: {error}", step.attempt + 1, step.attempts_max),
+            ));
         }
         StepState::Failed => {
             let why = step.error.as_ref().map_or_else(|| words::clean(&step.reason).into_owned(), entry::error_line);
             sheet.push_fit(head(Word::Fail, why));
-            sheet.labelled("logs", Style::Normal, &suggest.logs(&view.run, &step.id));
+            sheet.command("logs", Style::Normal, &suggest.logs(&view.run, &step.id));
         }
         StepState::Parked => {
             let since = step.ended.map(|ended| format!("for {}: ", words::age(now.since(ended)))).unwrap_or_default();
             sheet.push(head(Word::Park, format!("{since}{}", words::clean(&step.reason))));
             for (label, answer) in [("again", Answer::Again), ("done", Answer::Done), ("skip", Answer::Skip)] {
-                sheet.labelled(label, Style::Normal, &suggest.settle(&view.run, answer, &step.id));
+                sheet.command(label, Style::Normal, &suggest.settle(&view.run, answer, &step.id));
             }
         }
         StepState::Cancelled => sheet.push_fit(head(Word::Stop, words::clean(&step.reason).into_owned())),
@@ -241,8 +267,14 @@ mod tests {
     #[test]
     fn json_has_exactly_the_fields_of_the_schema() {
         let json = json(&after(&failing()), Life::Gone);
-        assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["schema", "run", "workflow", "outcome", "holds", "steps"]);
-        assert_eq!((&json["schema"], &json["run"], &json["outcome"]), (&"engine.status/v1".into(), &"zheng-7f3a".into(), &"failed".into()));
+        assert_eq!(
+            json.as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["schema", "run", "workflow", "outcome", "holds", "steps"]
+        );
+        assert_eq!(
+            (&json["schema"], &json["run"], &json["outcome"]),
+            (&"engine.status/v1".into(), &"zheng-7f3a".into(), &"failed".into())
+        );
         for step in json["steps"].as_array().unwrap() {
             let fields: Vec<&String> = step.as_object().unwrap().keys().collect();
             assert_eq!(fields, ["id", "cluster", "state", "attempts", "summary", "reason", "started", "ended"]);
@@ -250,7 +282,10 @@ mod tests {
         let etcd = &json["steps"][2];
         assert_eq!((&etcd["state"], &etcd["attempts"], &etcd["cluster"]), (&"failed".into(), &2.into(), &"hub".into()));
         assert!(etcd["reason"].as_str().unwrap().starts_with("error[K204]"));
-        assert_eq!((&etcd["started"], &etcd["ended"]), (&"2026-11-24T14:02:11.430Z".into(), &"2026-11-24T14:07:11.430Z".into()));
+        assert_eq!(
+            (&etcd["started"], &etcd["ended"]),
+            (&"2026-11-24T14:02:11.430Z".into(), &"2026-11-24T14:07:11.430Z".into())
+        );
         let same = &json["steps"][3];
         assert_eq!((&same["reason"], &same["state"]), (&"same".into(), &"succeeded".into()));
         assert_eq!((&json["steps"][4]["started"], &json["steps"][4]["state"]), (&Value::Null, &"pending".into()));

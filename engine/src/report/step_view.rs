@@ -29,6 +29,8 @@ pub struct StepView {
     pub reason: String,
     pub error: Option<StepError>,
     pub waiting: Option<Waiting>,
+    /// What its latest attempt waited for at last; it outlives the wait, because a timeout alone says nothing.
+    pub last_seen: Option<String>,
     /// The last line that it wrote.
     pub last_log: Option<String>,
 }
@@ -70,18 +72,22 @@ impl StepView {
             reason: String::new(),
             error: None,
             waiting: None,
+            last_seen: None,
             last_log: None,
         }
     }
 
     /// Takes an event about this step; answers the state that it leads to.
     pub(super) fn take(&mut self, event: &Event, time: Timestamp) -> StepState {
-        self.waiting = None;
+        if let Some(waiting) = self.waiting.take() {
+            self.last_seen = Some(waiting.reason);
+        }
         match event {
             Event::StepStarted { attempt, .. } => {
                 self.attempt = *attempt;
                 self.started.get_or_insert(time);
                 self.ended = None;
+                self.last_seen = None;
                 self.last_log = None;
                 StepState::Running
             }

@@ -43,7 +43,10 @@ pub enum OutputValue {
 pub fn heading(view: &RunView, setting: &Setting) -> String {
     let mut sheet = Sheet::new(&setting.look);
     let verb = if view.sessions > 1 { "resume" } else { "run" };
-    let mut head = Line::new().with(Style::Strong, view.workflow.clone()).text(format!("  {verb} ")).with(Style::Strong, view.run.as_str());
+    let mut head = Line::new()
+        .with(Style::Strong, view.workflow.clone())
+        .text(format!("  {verb} "))
+        .with(Style::Strong, view.run.as_str());
     let clusters = view.clusters.len();
     if clusters > 0 {
         head = head.text(format!("  {}", words::count(clusters, "cluster")));
@@ -56,12 +59,13 @@ pub fn heading(view: &RunView, setting: &Setting) -> String {
     let name_width = setting.identities.iter().map(|identity| words::width(&identity.cluster.0)).max().unwrap_or(0);
     for identity in &setting.identities {
         let how = match identity.pin {
-            Pin::File => "as the file says",
-            Pin::Kept => "as in earlier runs",
-            Pin::FirstUse => "first use, kept from now on",
+            Pin::File => "pinned",
+            Pin::Kept => "known",
+            Pin::FirstUse => "first use",
         };
-        let (name, context, uid) = (words::pad(&identity.cluster.0, name_width), words::clean(&identity.context), words::clean(&identity.uid));
-        sheet.push(Line::new().text(format!("  {name} = {context}  ")).with(Style::Quiet, format!("uid {uid}, {how}")));
+        let (name, context, uid) =
+            (words::pad(&identity.cluster.0, name_width), words::clean(&identity.context), words::clean(&identity.uid));
+        sheet.push(Line::new().text(format!("  {name} = {context}  ")).with(Style::Quiet, format!("uid {uid}  {how}")));
     }
     sheet.gap();
     sheet.render()
@@ -82,12 +86,8 @@ pub fn text(view: &RunView, ending: &Ending, setting: &Setting) -> String {
     parked(&mut sheet, view, setting);
     sheet.push(verdict(view, ending));
     outputs(&mut sheet, ending);
-    holds(&mut sheet, view, setting);
-    if view.outcome != Some(RunOutcome::Succeeded) {
-        let remain = view.counts.total - view.counts.done();
-        sheet.labelled("next", Style::Strong, &setting.suggest.resume(&view.run));
-        let kept = format!("keeps {}, {remain} remain", words::count(view.counts.done(), "finished step"));
-        sheet.labelled("", Style::Normal, &kept);
+    if view.outcome != Some(RunOutcome::Succeeded) || !view.holds.is_empty() {
+        next(&mut sheet, view, setting);
     }
     sheet.render()
 }
@@ -149,33 +149,49 @@ fn outputs(sheet: &mut Sheet<'_>, ending: &Ending) {
             OutputValue::Hidden => "(secret)".to_owned(),
         };
         // Not cut: an output is there to be used.
-        sheet.push(Line::new().with(Style::Quiet, format!("  {}", words::pad(&output.name, name_width))).text("  ").text(value));
+        sheet.push(
+            Line::new()
+                .with(Style::Quiet, format!("  {}", words::pad(&output.name, name_width)))
+                .text("  ")
+                .text(value),
+        );
     }
 }
 
 fn parked(sheet: &mut Sheet<'_>, view: &RunView, setting: &Setting) {
     for step in view.parked() {
-        sheet.push(Line::new().with(Word::Park.style(), Word::Park.text()).text("  ").with(Style::Strong, view.label(step)));
+        sheet.push(
+            Line::new().with(Word::Park.style(), Word::Park.text()).text("  ").with(Style::Strong, view.label(step)),
+        );
         sheet.labelled("why", Style::Normal, &step.reason);
         for (label, answer) in [("again", Answer::Again), ("done", Answer::Done), ("skip", Answer::Skip)] {
-            sheet.labelled(label, Style::Normal, &setting.suggest.settle(&view.run, answer, &step.id));
+            sheet.command(label, Style::Normal, &setting.suggest.settle(&view.run, answer, &step.id));
         }
         sheet.gap();
     }
 }
 
-fn holds(sheet: &mut Sheet<'_>, view: &RunView, setting: &Setting) {
-    if view.holds.is_empty() {
-        return;
-    }
-    sheet.gap();
+/// What is still taken away, then the command that gives it back and goes on.
+fn next(sheet: &mut Sheet<'_>, view: &RunView, setting: &Setting) {
     for hold in &view.holds {
         let cluster = hold.cluster.as_ref().map(|cluster| format!(" on {cluster}")).unwrap_or_default();
-        let text = format!("  {}/{}{cluster} was taken {} and is not given back", hold.step, words::clean(&hold.name), words::clock(hold.since));
-        sheet.push_fit(Line::new().with(Word::Hold.style(), Word::Hold.text()).text(text));
+        let text = format!(
+            "{}{cluster}, taken by {} at {} and not given back",
+            hold.name,
+            hold.step,
+            words::clock(hold.since)
+        );
+        sheet.labelled(&Word::Hold.text().to_lowercase(), Word::Hold.style(), &text);
     }
-    sheet.labelled("return", Style::Strong, &setting.suggest.resume(&view.run));
-    sheet.gap();
+    sheet.command("next", Style::Strong, &setting.suggest.resume(&view.run));
+    let counts = &view.counts;
+    let mut parts = Vec::new();
+    if !view.holds.is_empty() {
+        parts.push(format!("gives back {} first", words::count(view.holds.len(), "hold")));
+    }
+    parts.push(format!("keeps {}", words::count(counts.done(), "finished step")));
+    parts.push(format!("{} to go", counts.total - counts.done()));
+    sheet.labelled("", Style::Normal, &parts.join(", "));
 }
 
 #[cfg(test)]
@@ -194,7 +210,12 @@ mod tests {
     #[test]
     fn a_success_ends_with_counts_and_outputs_and_without_secrets() {
         let output = |name: &str, value| Output { name: name.into(), value };
-        let place = Secret::K8s { cluster: "hub".into(), namespace: "kcp".into(), name: "admin".into(), key: "kubeconfig".into() };
+        let place = Secret::K8s {
+            cluster: "hub".into(),
+            namespace: "kcp".into(),
+            name: "admin".into(),
+            key: "kubeconfig".into(),
+        };
         let outputs = vec![
             output("api", OutputValue::Open(json!("https://api.zheng.example.io:6443"))),
             output("shards", OutputValue::Open(json!(["root", "alpha"]))),
@@ -211,7 +232,14 @@ mod tests {
         let mut notices = failing();
         notices.pop();
         let mut tape = Tape::default();
-        notices.push(tape.record(301_000, failed("region[alpha].deploy", StepError::permanent("K301", "field `spec.replicas` belongs to argocd"), None)));
+        notices.push(tape.record(
+            301_000,
+            failed(
+                "region[alpha].deploy",
+                StepError::permanent("K301", "field `spec.replicas` belongs to argocd"),
+                None,
+            ),
+        ));
         notices.push(tape.record(301_000, Event::RunFinished { outcome: RunOutcome::Failed }));
         let text = text(&after(&notices), &ending(301_000), &setting(unicode()));
         assert_fits(&text);
@@ -225,8 +253,17 @@ mod tests {
         let notices = [
             tape.record(0, run_started()),
             tape.record(10, started("region[alpha].ns", 1)),
-            tape.record(20, Event::HoldTaken { step: id("region[alpha].ns"), name: "replicas of root-kcp".into(), data: json!({}) }),
-            tape.record(900, Event::StepParked { step: id("region[alpha].ns"), why: "it cannot be told whether the order was placed: look for order 4711 at the registrar".into() }),
+            tape.record(
+                20,
+                Event::HoldTaken { step: id("region[alpha].ns"), name: "replicas of root-kcp".into(), data: json!({}) },
+            ),
+            tape.record(
+                900,
+                Event::StepParked {
+                    step: id("region[alpha].ns"),
+                    why: "it cannot be told whether the order was placed: look for order 4711 at the registrar".into(),
+                },
+            ),
             tape.record(1_000, Event::RunFinished { outcome: RunOutcome::Parked }),
         ];
         let mut setting = setting(unicode());
@@ -244,7 +281,7 @@ mod tests {
             text,
             "zheng  STOP  3 of 6 steps (1 same, 1 without outcome, 2 not started)  took 3.0s  interrupted\n\
              \u{20} next     engine resume zheng-7f3a\n\
-             \u{20}          keeps 3 finished steps, 3 remain\n"
+             \u{20}          keeps 3 finished steps, 3 to go\n"
         );
     }
 

@@ -39,6 +39,8 @@ pub struct RunView {
     pub sequence: Sequence,
     pub epoch: Epoch,
     pub outcome: Option<RunOutcome>,
+    /// Nothing is started any more.
+    pub is_stopping: bool,
     /// Taken away and not yet given back, oldest first.
     pub holds: Vec<HoldView>,
     index: HashMap<StepId, usize>,
@@ -84,6 +86,7 @@ impl RunView {
             sequence: Sequence(0),
             epoch: Epoch(0),
             outcome: None,
+            is_stopping: false,
             holds: Vec::new(),
             index: plan.steps.iter().enumerate().map(|(at, step)| (step.id.clone(), at)).collect(),
             active: BTreeSet::new(),
@@ -107,6 +110,7 @@ impl RunView {
                     step.waiting = Some(Waiting { reason: reason.clone(), since: *since });
                 }
             }
+            Notice::Stopping { .. } => self.is_stopping = true,
             Notice::Log { step, message, .. } => {
                 if let Some(step) = self.step_mut(step) {
                     step.last_log = Some(message.clone());
@@ -145,6 +149,7 @@ impl RunView {
         self.session = Some(time);
         self.sessions += 1;
         self.outcome = None;
+        self.is_stopping = false;
         // What was waited for is asked again; the reasons of a process that is gone are not those of this one.
         for step in &mut self.steps {
             step.waiting = None;
@@ -218,7 +223,9 @@ mod tests {
         assert_eq!(lanes, ["hub", "alpha", "several", "local"]);
         let expected = Counts { total: 6, succeeded: 3, same: 1, failed: 1, pending: 2, ..Counts::default() };
         assert_eq!(view.counts, expected);
-        for field in [|counts: &Counts| counts.total, |counts: &Counts| counts.succeeded, |counts: &Counts| counts.pending] {
+        for field in
+            [|counts: &Counts| counts.total, |counts: &Counts| counts.succeeded, |counts: &Counts| counts.pending]
+        {
             assert_eq!(view.lanes.iter().map(|lane| field(&lane.counts)).sum::<usize>(), field(&view.counts));
         }
         assert_eq!(view.outcome, Some(RunOutcome::Failed));
@@ -244,10 +251,18 @@ mod tests {
         let mut view = view();
         let mut tape = Tape::default();
         for name in ["scale", "cordon"] {
-            view.apply(&tape.record(0, Event::HoldTaken { step: id("ns"), name: name.into(), data: steps_sdk::Value::Null }));
+            view.apply(
+                &tape.record(0, Event::HoldTaken { step: id("ns"), name: name.into(), data: steps_sdk::Value::Null }),
+            );
         }
-        view.apply(&tape.record(5, Event::HoldReleased { step: id("ns"), name: "scale".into(), because: "the step ended".into() }));
-        let open: Vec<(&str, Option<&str>)> = view.holds.iter().map(|hold| (hold.name.as_str(), hold.cluster.as_ref().map(|c| c.0.as_str()))).collect();
+        view.apply(
+            &tape.record(
+                5,
+                Event::HoldReleased { step: id("ns"), name: "scale".into(), because: "the step ended".into() },
+            ),
+        );
+        let open: Vec<(&str, Option<&str>)> =
+            view.holds.iter().map(|hold| (hold.name.as_str(), hold.cluster.as_ref().map(|c| c.0.as_str()))).collect();
         assert_eq!(open, [("cordon", Some("hub"))]);
     }
 

@@ -51,7 +51,9 @@ impl Word {
             Word::Ok | Word::Free => Style::Good,
             Word::Same | Word::Skip => Style::Quiet,
             Word::Fail => Style::Bad,
-            Word::Retry | Word::Wait | Word::Park | Word::Stop | Word::Again | Word::Undo | Word::Hold | Word::Warn => Style::Attention,
+            Word::Retry | Word::Wait | Word::Park | Word::Stop | Word::Again | Word::Undo | Word::Hold | Word::Warn => {
+                Style::Attention
+            }
         }
     }
 }
