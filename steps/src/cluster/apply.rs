@@ -99,7 +99,7 @@ impl<'a> Applier<'a> {
             Wait::new(cluster, reference).until_served().await?;
         }
         let served = cluster.must_be_served(reference).await?;
-        let live = self.send(one, &served, Run::Real).await.map_err(|failure| {
+        let classified = |failure: Failure| {
             if failure.status() == Some(404) {
                 cluster.forget_kind(reference);
             }
@@ -108,15 +108,28 @@ impl<'a> Applier<'a> {
                 &Asked { verb: "patch", object: reference, resource: Some(&served) },
                 &failure,
             )
-        })?;
+        };
+        if let Some(before) = before.filter(|before| diff::has_no_owners(before)) {
+            // Any apply, even of what is already so, would give such an object owners, and that is a write. It has none
+            // because it was made from nothing but its name, by us for instance.
+            let after = self.send(one, &served, Run::Dry).await.map_err(classified)?;
+            if diff::owned_by(&after, &self.manager).is_none() && diff::fields(before, &after).is_empty() {
+                return Ok(self.applied(reference, before.clone(), How::Same));
+            }
+        }
+        let live = self.send(one, &served, Run::Real).await.map_err(classified)?;
         let how = match before {
             None => How::Created,
             Some(before) if self.is_same(before, &live) => How::Same,
             Some(_) => How::Changed,
         };
+        Ok(self.applied(reference, live, how))
+    }
+
+    fn applied(&self, reference: &ObjectRef, live: Value, how: How) -> Applied {
         let uid = live.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
-        let reference = ObjectRef { cluster: Some(cluster.name.to_owned()), uid, ..reference.clone() };
-        Ok(Applied { reference, live, how })
+        let reference = ObjectRef { cluster: Some(self.cluster.name.to_owned()), uid, ..reference.clone() };
+        Applied { reference, live, how }
     }
 
     /// Sends one object; [`Run::Dry`] changes nothing and answers what would be there.

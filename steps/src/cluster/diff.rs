@@ -42,6 +42,11 @@ pub(crate) fn owned_by<'a>(object: &'a Value, manager: &str) -> Option<&'a Value
     managed_by(object, manager)?.get("fieldsV1")
 }
 
+/// Nobody has ever owned a field of it.
+pub(crate) fn has_no_owners(object: &Value) -> bool {
+    object.pointer("/metadata/managedFields").and_then(Value::as_array).is_none_or(|entries| entries.is_empty())
+}
+
 fn content(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(fields) = object.as_object_mut() {

@@ -62,7 +62,9 @@ fn state_of(
         Goal::Address => readiness::has_address(object),
         Goal::Keys(keys) => has_keys(object, keys),
         Goal::Ready => return Ok(readiness::ready(reference, object)),
-        Goal::Condition { .. } | Goal::Until(_) if let Some(reason) = readiness::stale(object) => return Ok(State::NotYet(reason)),
+        Goal::Condition { .. } | Goal::Until(_) if let Some(reason) = readiness::stale(object) => {
+            return Ok(State::NotYet(reason));
+        }
         Goal::Condition { kind, is } => readiness::condition(object, kind, is),
         Goal::Until(predicate) => match cluster.cx.eval(predicate, object)? {
             true => State::Reached,

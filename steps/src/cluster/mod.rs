@@ -16,12 +16,12 @@ pub(crate) mod classify;
 pub(crate) mod delete;
 pub(crate) mod diff;
 pub(crate) mod discovery;
+pub(crate) mod goal;
 pub(crate) mod preview;
 pub(crate) mod readiness;
 pub(crate) mod reference;
 pub(crate) mod request;
 pub(crate) mod shown;
-pub(crate) mod goal;
 pub(crate) mod wait;
 pub(crate) mod wanted;
 

@@ -51,15 +51,7 @@ impl Failure {
 }
 
 impl Cluster<'_> {
-    /// Sends a request; an answer that is a failure is classified.
-    pub(crate) async fn ask<T, F>(&self, asked: &Asked<'_>, send: impl Fn() -> F) -> Result<T, StepError>
-    where
-        F: Future<Output = Result<T, kube::Error>>,
-    {
-        self.try_ask(send).await.map_err(|failure| classify::failure(self.name, asked, &failure))
-    }
-
-    /// Like [`Cluster::ask`], with `None` for 404.
+    /// Sends a request; `None` for 404, any other failure is classified.
     pub(crate) async fn ask_if_there<T, F>(
         &self,
         asked: &Asked<'_>,
@@ -88,7 +80,7 @@ impl Cluster<'_> {
         .await
     }
 
-    /// Like [`Cluster::ask`], for who wants to look at the failure.
+    /// Like [`Cluster::ask_if_there`], for who wants to look at the failure.
     pub(crate) async fn try_ask<T, F>(&self, send: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, kube::Error>>,

@@ -58,8 +58,9 @@ impl<'a> Wait<'a> {
         let reached = tokio::select! {
             biased;
             () = self.cluster.cx.cancel.cancelled() => Some(Err(StepError::transient("E130", format!("stopped while waiting for {}", self.reference)))),
-            reached = self.rounds(goals) => Some(reached),
+            // Before the rounds: a request that is cut off by the end of the time is no news.
             () = out_of_time(cluster) => None,
+            reached = self.rounds(goals) => Some(reached),
         };
         reached.unwrap_or_else(|| Err(self.expired(&goal::in_words(goals))))
     }

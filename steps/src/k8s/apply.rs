@@ -155,7 +155,13 @@ fn read(inputs: Inputs) -> Result<(Vec<Wanted>, Option<WaitInput>), StepError> {
         }
         objects.append(&mut documents);
     }
-    Ok((wanted(objects)?, inputs.wait))
+    let wanted = wanted(objects)?;
+    let has_balancer = wanted.iter().any(|one| readiness::is_load_balancer(&one.reference, &one.object));
+    if inputs.wait.as_ref().is_some_and(|wait| wait.load_balancer) && !has_balancer {
+        let message = "none of the objects is a Service of type LoadBalancer, so there is no address to wait for";
+        return Err(StepError::permanent("K220", message).help("leave `load-balancer=#true` out").not_started());
+    }
+    Ok((wanted, inputs.wait))
 }
 
 /// From here on the step has the clock of its `wait`.
@@ -449,6 +455,7 @@ mod tests {
         let unknown = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "a" }, "unknown": 1 });
         for (inputs, code) in [
             (json!({ "object": [] }), "K220"),
+            (json!({ "object": [namespace()], "wait": { "load-balancer": true } }), "K220"),
             (json!({ "object": [no_namespace] }), "K221"),
             (json!({ "object": [unknown] }), "K211"),
             (

@@ -228,3 +228,139 @@ fn forget_node_ports(spec: &mut Map<String, Value>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::scripted::ApiServer;
+    use crate::testing::{
+        Failing, Rig, World, eventually, runs_twice, survives_failures, survives_kills, survives_refusals, undone_twice,
+    };
+    use serde_json::json;
+    use steps_sdk::outcome::ChangeAction;
+
+    struct Two {
+        hub: ApiServer,
+        eu: ApiServer,
+    }
+
+    /// The n-th call to the one, then the n-th call to the other.
+    impl Failing for Two {
+        const WAYS: usize = 2 * ApiServer::WAYS;
+
+        fn fail(&self, number: usize, way: usize) {
+            let server = if way < ApiServer::WAYS { &self.hub } else { &self.eu };
+            Failing::fail(server, number, way % ApiServer::WAYS);
+        }
+
+        fn calls(&self) -> usize {
+            self.hub.requests().len().max(self.eu.requests().len())
+        }
+    }
+
+    fn secret() -> Value {
+        json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+                "metadata": { "name": "leaf", "namespace": "default", "labels": { "a": "b" }, "finalizers": ["ex.io/keep"],
+                              "ownerReferences": [{ "uid": "x" }], "annotations": { LAST_APPLIED: "{\"data\":{\"tls.key\":\"aHVudGVyMg==\"}}" } },
+                "data": { "tls.crt": "Y2VydA==", "tls.key": "aHVudGVyMg==" } })
+    }
+
+    fn world(more: Value) -> World<Two> {
+        let two = Two { hub: ApiServer::new("hub"), eu: ApiServer::new("eu") };
+        two.hub.there(secret());
+        two.eu.there(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "trust" } }));
+        let rig = Rig::new().with_clusters(ApiServer::clusters(&[&two.hub, &two.eu]));
+        let object =
+            json!({ "apiVersion": "v1", "kind": "Secret", "namespace": "default", "name": "leaf", "cluster": "hub" });
+        let mut inputs =
+            json!({ "from": { "cluster": "hub", "object": object }, "to": { "cluster": "eu", "namespace": "trust" } });
+        for (name, value) in more.as_object().unwrap() {
+            inputs[name] = value.clone();
+        }
+        World { rig, inputs, outside: two }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_belongs_to_the_first_cluster_stays_there_and_no_value_is_recorded() {
+        let world = world(json!({ "rename": "root-ca", "keys": ["tls.crt"] }));
+        let preview = world.rig.preview(&Carry, &world.inputs).await.unwrap();
+        let outcome = runs_twice(&Carry, &world).await;
+        let there = world.outside.eu.get("Secret", "root-ca").unwrap();
+        assert_eq!(there["data"], json!({ "tls.crt": "Y2VydA==" }));
+        assert_eq!((&there["type"], &there["metadata"]["labels"]), (&json!("kubernetes.io/tls"), &json!({ "a": "b" })));
+        assert_eq!(there["metadata"]["namespace"], "trust");
+        for field in ["finalizers", "ownerReferences"] {
+            assert!(there["metadata"].get(field).is_none(), "{there}");
+        }
+        assert_eq!(outcome.summary, "Secret/trust/root-ca created on eu");
+        assert_eq!(outcome.outputs["ref"]["cluster"], "eu");
+        let recorded = format!("{preview:?} {outcome:?} {:?} {there}", world.rig.waits());
+        assert!(!recorded.contains("aHVudGVyMg"), "{recorded}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_is_carried_without_its_addresses_and_ports() {
+        let mut world = world(json!({}));
+        world.outside.hub.there(json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "lb", "namespace": "default" },
+            "spec": { "type": "LoadBalancer", "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": [{ "port": 443, "nodePort": 31000 }] }, "status": { "loadBalancer": {} } }));
+        world.inputs["from"]["object"] =
+            json!({ "apiVersion": "v1", "kind": "Service", "namespace": "default", "name": "lb" });
+        world.rig.run(&Carry, &world.inputs).await.unwrap();
+        let there = world.outside.eu.get("Service", "lb").unwrap();
+        assert_eq!(there["spec"], json!({ "type": "LoadBalancer", "ports": [{ "port": 443 }] }));
+        assert!(there.get("status").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_waits_for_the_object_and_for_the_keys_that_are_asked_for() {
+        let world = world(json!({ "keys": ["tls.crt", "ca.crt"] }));
+        assert!(matches!(world.rig.preview(&Carry, &world.inputs).await.unwrap(), Preview::Later(_)));
+        let filled = async {
+            eventually("it waits", || world.rig.waits() == ["Secret/default/leaf: it has no key ca.crt yet"]).await;
+            world.outside.hub.controller("Secret", "leaf", |secret| secret["data"]["ca.crt"] = json!("Y2E="));
+        };
+        tokio::join!(async { world.rig.run(&Carry, &world.inputs).await.unwrap() }, filled);
+        assert_eq!(
+            world.outside.eu.get("Secret", "leaf").unwrap()["data"],
+            json!({ "tls.crt": "Y2VydA==", "ca.crt": "Y2E=" })
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_source_is_drift_and_a_vanished_one_cannot_be_compared() {
+        let world = world(json!({}));
+        let outcome = world.rig.run(&Carry, &world.inputs).await.unwrap();
+        let verdict = async || world.rig.verify(&Carry, &world.inputs, Some(&outcome.outputs)).await.unwrap();
+        assert_eq!(verdict().await, Verdict::Intact);
+        let done = world.rig.verify(&Carry, &world.inputs, None).await.unwrap();
+        assert!(matches!(&done, Verdict::Done(found) if found.outputs == outcome.outputs), "{done:?}");
+        world.outside.hub.controller("Secret", "leaf", |secret| secret["data"]["tls.key"] = json!("bmV3"));
+        let drifted = verdict().await;
+        assert!(
+            matches!(&drifted, Verdict::Drifted(changes) if changes[0].action == ChangeAction::Update && changes[0].fields[0].path == "data[\"tls.key\"]")
+        );
+        assert!(!format!("{drifted:?}").contains("bmV3"));
+        world.outside.hub.remove("Secret", "leaf");
+        assert!(matches!(verdict().await, Verdict::Unknown(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_four_generic_tests() {
+        let make = async || world(json!({}));
+        let check = async |world: &World<Two>, outcome: &Outcome| {
+            let clean = self::world(json!({}));
+            let expected = clean.rig.run(&Carry, &clean.inputs).await.unwrap();
+            assert_eq!(outcome.outputs, expected.outputs);
+            assert_eq!(world.outside.eu.objects(), clean.outside.eu.objects());
+            assert_eq!(world.outside.eu.writes(), clean.outside.eu.writes(), "no effect shows twice");
+            assert_eq!(world.outside.hub.writes(), clean.outside.hub.writes(), "the source is only read");
+        };
+        survives_kills(&Carry, make, check).await;
+        survives_failures(&Carry, make, check).await;
+        survives_refusals(&Carry, make, check).await;
+        let world = make().await;
+        let (first, second) = undone_twice(&Carry, &world).await;
+        assert_eq!((first.as_str(), second.as_str()), ("deleted Secret/trust/leaf", "nothing to delete"));
+        assert!(world.outside.eu.get("Secret", "leaf").is_none() && world.outside.hub.get("Secret", "leaf").is_some());
+    }
+}

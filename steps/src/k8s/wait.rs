@@ -152,3 +152,270 @@ async fn unmet(cluster: &Cluster<'_>, reference: &ObjectRef, goals: &[Goal]) -> 
         State::NotYet(reason) | State::Failed(reason) => Some(reason),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::scripted::{ApiServer, Fault};
+    use crate::testing::{Rig, World, eventually, runs_twice, survives_failures, survives_kills, undone_twice};
+    use serde_json::json;
+    use std::time::Duration;
+    use steps_sdk::ErrorClass;
+
+    fn deployment(status: Value) -> Value {
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "namespace": "default", "generation": 2 }, "spec": { "replicas": 1 }, "status": status })
+    }
+
+    fn available(is: &str) -> Value {
+        json!({ "observedGeneration": 2, "conditions": [{ "type": "Available", "status": is, "reason": "Why", "message": "because" }] })
+    }
+
+    fn world(more: Value) -> World<ApiServer> {
+        let server = ApiServer::new("hub");
+        let rig = Rig::new().with_clusters(ApiServer::clusters(&[&server])).on("hub");
+        let mut inputs = json!({ "object": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": "default" } });
+        for (name, value) in more.as_object().unwrap() {
+            inputs[name] = value.clone();
+        }
+        World { rig, inputs, outside: server }
+    }
+
+    fn set_status(server: &ApiServer, status: Value) {
+        server.controller("Deployment", "web", |object| object["status"] = status);
+    }
+
+    /// Runs the step while `story` happens.
+    async fn told(world: &World<ApiServer>, story: impl AsyncFnOnce()) -> Result<steps_sdk::Outcome, StepError> {
+        tokio::join!(world.rig.run(&WaitFor, &world.inputs), story()).0
+    }
+
+    async fn waits(world: &World<ApiServer>, reason: &str) {
+        eventually(reason, || world.rig.waits().last().is_some_and(|last| last == reason)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_reason_is_told_once_from_absence_to_the_end() {
+        let world = world(json!({ "condition": { "type": "Available" } }));
+        let outcome = told(&world, async || {
+            waits(&world, "Deployment/default/web: not there yet on cluster hub").await;
+            world.outside.there(deployment(json!({})));
+            waits(&world, "Deployment/default/web: it has no condition Available yet").await;
+            set_status(
+                &world.outside,
+                json!({ "observedGeneration": 1, "conditions": [{ "type": "Available", "status": "True" }] }),
+            );
+            waits(&world, "Deployment/default/web: its controller has seen generation 1, the object is at 2").await;
+            set_status(&world.outside, available("False"));
+            waits(&world, "Deployment/default/web: Available is False, Why: because").await;
+            world.outside.remove("Deployment", "web");
+            waits(&world, "Deployment/default/web: not there yet on cluster hub").await;
+            world.outside.there(deployment(available("True")));
+        })
+        .await
+        .unwrap();
+        assert_eq!(world.rig.waits().len(), 5, "{:?}", world.rig.waits());
+        assert!(outcome.same && outcome.outputs["object"]["status"] == available("True"));
+        assert_eq!(outcome.outputs["ref"]["uid"], world.outside.get("Deployment", "web").unwrap()["metadata"]["uid"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_survives_ends_of_watches_and_a_restart_of_the_api_server() {
+        let world = world(json!({ "condition": { "type": "Available" } }));
+        world.outside.there(deployment(available("False")));
+        let reason = "Deployment/default/web: Available is False, Why: because";
+        told(&world, async || {
+            waits(&world, reason).await;
+            world.outside.cut_watches();
+            world.outside.is_down(true);
+            waits(&world, &format!("cluster `hub` cannot be reached; last seen: {reason}")).await;
+            set_status(&world.outside, available("True"));
+            world.outside.is_down(false);
+        })
+        .await
+        .unwrap();
+        assert_eq!(world.rig.waits().len(), 2, "{:?}", world.rig.waits());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_died_silently_is_given_up() {
+        let world = world(json!({ "condition": { "type": "Available" } }));
+        world.outside.there(deployment(available("False")));
+        // Discovery, list, watch.
+        world.outside.fail(3, Fault::Silent);
+        let began = tokio::time::Instant::now();
+        told(&world, async || {
+            waits(&world, "Deployment/default/web: Available is False, Why: because").await;
+            set_status(&world.outside, available("True"));
+        })
+        .await
+        .unwrap();
+        assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_ends_at_once_again_and_again_is_no_storm() {
+        let world = world(json!({ "condition": { "type": "Available" } }));
+        world.outside.there(deployment(available("False")));
+        told(&world, async || {
+            for _ in 0..600 {
+                world.outside.cut_watches();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            set_status(&world.outside, available("True"));
+        })
+        .await
+        .unwrap();
+        let lists = world.outside.requests().len();
+        assert!(lists < 40, "{lists} requests in half a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_final_state_ends_it_at_once_with_object_condition_and_reason() {
+        let late = json!({ "observedGeneration": 2, "conditions": [{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out" }] });
+        for goal in [
+            json!({ "condition": { "type": "Available" } }),
+            json!({ "wait": { "ready": true } }),
+            json!({ "until": "false" }),
+        ] {
+            let mut world = world(goal.clone());
+            world.rig = world.rig.with_evaluator(|_, _| false);
+            world.outside.there(deployment(late.clone()));
+            let error = world.rig.run(&WaitFor, &world.inputs).await.unwrap_err();
+            assert_eq!((error.code.as_str(), error.class), ("K205", ErrorClass::Permanent), "{goal}");
+            assert_eq!(
+                error.message,
+                "Deployment/default/web on cluster `hub` has failed: Progressing is False, ProgressDeadlineExceeded: timed out"
+            );
+        }
+        let world = world(json!({ "condition": { "type": "Progressing", "is": "False" } }));
+        world.outside.there(deployment(late));
+        world.rig.run(&WaitFor, &world.inputs).await.expect("who waits for the failure itself gets it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_of_its_time_it_says_what_it_saw_last() {
+        let mut world = world(json!({ "wait": { "ready": true } }));
+        world.rig.limit = Duration::from_secs(300);
+        world.outside.there(deployment(json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1 })));
+        let error = world.rig.run(&WaitFor, &world.inputs).await.unwrap_err();
+        assert_eq!((error.code.as_str(), error.class), ("K204", ErrorClass::Permanent));
+        assert_eq!(error.message, "Deployment/default/web on cluster `hub` did not become ready within 5m");
+        assert_eq!(error.causes, ["last seen: Deployment/default/web: 0 of 1 replicas are available"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_comes_later_is_waited_for() {
+        let mut world = world(json!({}));
+        world.inputs["object"] =
+            json!({ "apiVersion": "ex.io/v1", "kind": "Widget", "name": "w", "namespace": "default" });
+        told(&world, async || {
+            waits(&world, "Widget/default/w: not there yet on cluster hub").await;
+            world.outside.there(json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "widgets.ex.io" },
+                "spec": { "group": "ex.io", "scope": "Namespaced", "names": { "plural": "widgets", "kind": "Widget" }, "versions": [{ "name": "v1" }] } }));
+            world.outside.there(json!({ "apiVersion": "ex.io/v1", "kind": "Widget", "metadata": { "name": "w", "namespace": "default" } }));
+        })
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn absence_is_waited_for_and_finalizers_are_named() {
+        let world = world(json!({ "absent": true }));
+        world.outside.there(deployment(json!({})));
+        let outcome = told(&world, async || {
+            waits(&world, "Deployment/default/web: still there, and nobody has deleted it").await;
+            world.outside.controller("Deployment", "web", |object| {
+                object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                object["metadata"]["finalizers"] = json!(["ex.io/keep"]);
+            });
+            waits(&world, "Deployment/default/web: it is being deleted and waits for ex.io/keep").await;
+            world.outside.controller("Deployment", "web", |object| object["metadata"]["finalizers"] = json!([]));
+        })
+        .await
+        .unwrap();
+        assert_eq!(
+            (outcome.summary.as_str(), &outcome.outputs["object"]),
+            ("Deployment/default/web: gone", &Value::Null)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_expression_and_readiness_have_to_hold_in_the_same_look() {
+        let mut world = world(json!({ "until": "object.spec.replicas == 3", "wait": { "ready": true } }));
+        world.rig = world
+            .rig
+            .with_evaluator(|text, object| text == "object.spec.replicas == 3" && object["spec"]["replicas"] == 3);
+        world.outside.there(deployment(
+            json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1 }),
+        ));
+        told(&world, async || {
+            waits(&world, "Deployment/default/web: `object.spec.replicas == 3` does not hold yet").await;
+            world.outside.controller("Deployment", "web", |object| object["spec"]["replicas"] = json!(3));
+            waits(&world, "Deployment/default/web: 1 of 3 replicas are of the new form").await;
+            set_status(
+                &world.outside,
+                json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3 }),
+            );
+        })
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_it_between_two_looks() {
+        let world = world(json!({}));
+        let error = told(&world, async || {
+            waits(&world, "Deployment/default/web: not there yet on cluster hub").await;
+            world.rig.cancel.cancel();
+        })
+        .await
+        .unwrap_err();
+        assert_eq!((error.code.as_str(), error.class), ("E130", ErrorClass::Transient));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn preview_and_verify_look_once() {
+        let world = world(json!({ "condition": { "type": "Available" } }));
+        world.outside.there(deployment(available("False")));
+        let preview = world.rig.preview(&WaitFor, &world.inputs).await.unwrap();
+        assert_eq!(preview, Preview::Later("Deployment/default/web: Available is False, Why: because".into()));
+        assert!(matches!(world.rig.verify(&WaitFor, &world.inputs, None).await.unwrap(), Verdict::Gone(_)));
+        set_status(&world.outside, available("True"));
+        assert_eq!(world.rig.preview(&WaitFor, &world.inputs).await.unwrap(), Preview::Changes(Vec::new()));
+        assert_eq!(world.rig.verify(&WaitFor, &world.inputs, None).await.unwrap(), Verdict::Intact);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_right_ends_it_and_a_reference_of_another_cluster_is_refused() {
+        let mut world = world(json!({}));
+        world.outside.there(deployment(json!({})));
+        world.outside.fail(2, Fault::Refused(403));
+        let error = world.rig.run(&WaitFor, &world.inputs).await.unwrap_err();
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("K207", "not allowed to list Deployment/default/web on cluster `hub`")
+        );
+        world.inputs["object"] =
+            json!({ "ref": { "apiVersion": "v1", "kind": "Namespace", "name": "default", "cluster": "alpha" } });
+        let error = world.rig.run(&WaitFor, &world.inputs).await.unwrap_err();
+        assert_eq!((error.code.as_str(), error.not_started), ("K223", true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_four_generic_tests() {
+        let make = async || {
+            let world = world(json!({ "condition": { "type": "Available" } }));
+            world.outside.there(deployment(available("True")));
+            world
+        };
+        let check = async |world: &World<ApiServer>, outcome: &steps_sdk::Outcome| {
+            assert!(outcome.same);
+            assert_eq!(world.outside.writes(), 1, "only the object's own making");
+        };
+        runs_twice(&WaitFor, &make().await).await;
+        survives_kills(&WaitFor, make, check).await;
+        survives_failures(&WaitFor, make, check).await;
+        let (first, second) = undone_twice(&WaitFor, &make().await).await;
+        assert_eq!(first, second);
+    }
+}

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+/// Stands for whoever wrote an object before it had owners.
+const NOBODY: &str = "before-first-apply";
+
 type Leaves = BTreeMap<String, Value>;
 
 /// The object after `manager` applied `wanted`, or for each conflict the other manager and the field.
@@ -19,6 +22,9 @@ pub(super) fn apply(
         object["metadata"]["namespace"] = namespace.clone();
     }
     let mut owners = owners_of(&object);
+    if let Some(live) = live.filter(|_| owners.is_empty()) {
+        owners.insert(NOBODY.to_owned(), of_nobody(live));
+    }
     let ours_before = owners.remove(manager).unwrap_or_default();
     let mut leaves = Leaves::new();
     collect("", wanted, &mut leaves);
@@ -78,9 +84,21 @@ fn owners_of(object: &Value) -> BTreeMap<String, BTreeSet<String>> {
 fn write_owners(object: &mut Value, owners: BTreeMap<String, BTreeSet<String>>) {
     let entry = |(manager, fields): (String, BTreeSet<String>)| {
         let fields: Map<String, Value> = fields.into_iter().map(|field| (field, json!({}))).collect();
-        json!({ "manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "time": fields.len().to_string(), "fieldsV1": fields })
+        let operation = if manager == NOBODY { "Update" } else { "Apply" };
+        json!({ "manager": manager, "operation": operation, "fieldsType": "FieldsV1", "time": fields.len().to_string(), "fieldsV1": fields })
     };
     object["metadata"]["managedFields"] = owners.into_iter().map(entry).collect();
+}
+
+/// What was in an object that nobody owned, before it was first applied to. Measured: such an object gets an owner by the first
+/// apply whatever it says, and that includes an object that was itself made by an apply with nothing but a name.
+fn of_nobody(live: &Value) -> BTreeSet<String> {
+    let mut leaves = Leaves::new();
+    collect("", live, &mut leaves);
+    let is_book_keeping = |field: &String| {
+        ["/metadata/managedFields", "/metadata/resourceVersion", "/metadata/uid"].contains(&field.as_str())
+    };
+    leaves.into_keys().filter(|field| !is_book_keeping(field)).collect()
 }
 
 fn set_at(object: &mut Value, pointer: &str, value: Value) {
