@@ -37,8 +37,9 @@ pub struct Change {
     /// Why `run` would be refused, for instance another manager that owns a field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<String>,
-    /// With [`Certainty::Later`]: what has to be there first, named as the `object` of the change that makes it
-    /// (`Namespace/kcp-zheng`), or in words. Whether a step before this one makes it is known to the engine only.
+    /// With [`Certainty::Later`]: what has to be there first, named as the `object` of the change that makes it (`Namespace/kcp-zheng`;
+    /// one `*` stands for what is not known: `CustomResourceDefinition/*.example.io`), or in words. Whether a step before this one
+    /// makes it is known to the engine only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
 }

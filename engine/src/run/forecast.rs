@@ -89,7 +89,7 @@ fn resolve_missing(plan: &Plan, steps: &mut [StepForecast], i: usize) {
         .collect();
     let before = ancestors(plan, i);
     for (object, wanted) in missing {
-        let makes = |change: &Change| change.object == wanted && change.action != ChangeAction::Delete;
+        let makes = |change: &Change| is_named(&change.object, &wanted) && change.action != ChangeAction::Delete;
         let maker = before.iter().find(|j| steps[**j].expected.changes().iter().any(makes));
         let might: Vec<StepId> = before.iter().filter(|j| steps[**j].expected.changes().is_empty()).map(|j| plan.steps[*j].id.clone()).collect();
         match maker {
@@ -105,6 +105,14 @@ fn resolve_missing(plan: &Plan, steps: &mut [StepForecast], i: usize) {
     }
     let mut seen = BTreeSet::new();
     steps[i].waits_for.retain(|id| seen.insert(id.clone()));
+}
+
+/// `Namespace/web` names one object, `CustomResourceDefinition/*.ex.io` any definition of that group.
+fn is_named(object: &str, wanted: &str) -> bool {
+    match wanted.split_once('*') {
+        Some((start, end)) => object.len() >= start.len() + end.len() && object.starts_with(start) && object.ends_with(end),
+        None => object == wanted,
+    }
 }
 
 /// Every step that has ended when this one starts, nearest first.

@@ -27,7 +27,7 @@ impl Applier<'_> {
         if self.cluster.served(reference).await?.is_none() {
             return Ok(match brings_kind_of(wanted, reference) {
                 true => create(reference, Certainty::Schema),
-                false => create_after(reference, format!("the kind {} of {}", reference.kind, reference.api_version)),
+                false => create_after(reference, definition_of(reference)),
             });
         }
         let served = self.cluster.must_be_served(reference).await?;
@@ -120,6 +120,14 @@ impl Applier<'_> {
             fields: vec![uid],
             ..create(&one.reference, Certainty::Server)
         }))
+    }
+}
+
+/// The plural in a definition's name is not known before it is there; what belongs to no group of its own has none.
+fn definition_of(reference: &ObjectRef) -> String {
+    match reference.group().filter(|group| group.contains('.')) {
+        Some(group) => format!("CustomResourceDefinition/*.{group}"),
+        None => format!("the kind {} of {}", reference.kind, reference.api_version),
     }
 }
 

@@ -421,7 +421,7 @@ mod tests {
             told,
             [
                 (ChangeAction::Create, Certainty::Later, Some("Namespace/web")),
-                (ChangeAction::Create, Certainty::Later, Some("the kind Widget of ex.io/v1")),
+                (ChangeAction::Create, Certainty::Later, Some("CustomResourceDefinition/*.ex.io")),
             ]
         );
         let own = previewed(&self::world(everything())).await;
