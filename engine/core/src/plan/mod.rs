@@ -6,6 +6,7 @@
 //!  inputs.rs    what a person gives for the workflow's inputs
 //!  open.rs      one instance of a group for each element of its list
 //!  fold.rs      what is known becomes a value, what comes late keeps its expression
+//!  bind.rs      what each name of an expression stands for
 //!  order.rs     every step after what it needs
 //!  digest.rs    what the plan means, in 64 characters
 //!  evaluate.rs  late values, while the plan is carried out
@@ -13,6 +14,7 @@
 //!  render.rs    the graph as text
 //! ```
 
+mod bind;
 mod compile;
 mod digest;
 mod evaluate;
@@ -22,6 +24,8 @@ mod inputs;
 mod open;
 mod order;
 pub mod render;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use compile::compile;

@@ -105,7 +105,7 @@ pub fn mermaid(plan: &Plan) -> String {
 /// For Graphviz; drawn like [`mermaid`].
 pub fn dot(plan: &Plan) -> String {
     let edges = Edges::of(plan);
-    let quoted = |words: &str| format!("\"{}\"", words.replace('\\', "\\\\").replace('"', "\\\""));
+    let quoted = |words: &str| format!("\"{}\"", words.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"));
     let mut text = format!("digraph {} {{\n  rankdir=TB;\n  node [shape=box];\n", quoted(&plan.workflow));
     for (number, (title, members)) in boxes(plan).into_iter().enumerate() {
         let indent = if title.is_empty() { "  " } else { "    " };

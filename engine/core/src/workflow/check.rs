@@ -6,12 +6,14 @@
 
 use std::ops::Range;
 
-use steps_sdk::Value;
-use steps_sdk::schema::{Reference, Schema, Shape};
+use steps_sdk::schema::Shape;
 use steps_sdk::spec::Outputs;
 
+use super::absence;
 use super::fit::may_name_cluster;
+use super::infer::{common, type_of_value};
 use super::names::Root;
+use super::taint::{has_secret, takes_secret};
 use super::types::{Step, Workflow};
 use super::written::{Content, Formula, Written};
 use crate::diagnostic::{Place, Problem};
@@ -259,11 +261,11 @@ impl<'w> Checker<'w> {
                 unclear(problem.help("the plan is complete before the first step: use inputs here"), self, is_clear)
             }
             Root::Step(step) => {
-                self.check_absence(formula, path, &[step], spot);
+                self.problems.extend(absence::check(workflow, path, &[step], spot.step, at));
                 Some(Type::Step(Box::new(self.outputs[step].clone())))
             }
             Root::Group { group, steps, .. } => {
-                self.check_absence(formula, path, &steps, spot);
+                self.problems.extend(absence::check(workflow, path, &steps, spot.step, at));
                 Some(self.type_of_group(&group))
             }
             Root::OwnGroup(group) => {
@@ -330,48 +332,6 @@ impl<'w> Checker<'w> {
         }
     }
 
-    /// What may have been skipped can be absent: the expression has to ask, or to be skipped with it.
-    fn check_absence(&mut self, formula: &Formula, path: &PathRef, steps: &[usize], spot: Spot<'_>) {
-        if path.guard.is_some() || path.is_protected {
-            return;
-        }
-        let Some(skipped) = steps
-            .iter()
-            .map(|index| &self.workflow.steps[*index])
-            .find(|step| step.when.is_some() && !self.same_when(step, spot.step))
-        else {
-            return;
-        };
-        let title = self.workflow.title(skipped);
-        let when = skipped.when.as_ref().expect("it was found by its `when`");
-        let id = &skipped.id.value;
-        let problem = Problem::error(
-            "L217",
-            formula.inside(path.range.clone()),
-            format!("`{title}` may be skipped, and then it gives nothing"),
-        )
-        .related(when.at, "it is skipped when this is false")
-        .help(format!("ask first: `exists({id}) ? {id}.… : …`; or give this step the same `when`"));
-        self.problems.push(problem);
-    }
-
-    /// Both are skipped together: the same condition, over names that mean the same for both.
-    fn same_when(&self, one: &Step, other: Option<&Step>) -> bool {
-        let (Some(other), Some(first)) = (other, one.when.as_ref()) else {
-            return false;
-        };
-        let Some(second) = &other.when else {
-            return false;
-        };
-        let means_the_same = || {
-            let names = &self.workflow.names;
-            first.references().iter().all(|path| {
-                names.steps.contains_key(&path.root) || ["inputs", "clusters", "run"].contains(&path.root.as_str())
-            })
-        };
-        first.text().map(str::trim) == second.text().map(str::trim) && (one.group == other.group || means_the_same())
-    }
-
     /// Whether a formula of this type can stand at its place.
     fn fits(&mut self, formula: &Formula, ty: &Type, spot: Spot<'_>) {
         let wants = &formula.wants;
@@ -431,62 +391,4 @@ pub(super) fn as_problem(problem: TypeProblem, place: impl Fn(Range<usize>) -> P
 /// `run.id` and `run.started`.
 fn run_type() -> Type {
     Type::Object(vec![TypeField::new("id", Type::TEXT), TypeField::new("started", Type::TEXT)])
-}
-
-fn has_secret(ty: &Type) -> bool {
-    match ty {
-        Type::Secret => true,
-        Type::List(inner) | Type::Map(inner) | Type::Nullable(inner) => has_secret(inner),
-        Type::Object(fields) => fields.iter().any(|field| has_secret(&field.ty)),
-        // The outputs of a step are taken one by one.
-        Type::Step(_)
-        | Type::Any
-        | Type::Null
-        | Type::Bool
-        | Type::Int
-        | Type::Float
-        | Type::String(_)
-        | Type::Enum(_)
-        | Type::Bytes
-        | Type::Cluster => false,
-    }
-}
-
-fn takes_secret(schema: &Schema) -> bool {
-    match &schema.shape {
-        Shape::Reference(reference) => *reference == Reference::Secret,
-        Shape::List(inner) | Shape::Map(inner) => takes_secret(inner),
-        Shape::Object(object) => object.fields.iter().any(|field| takes_secret(&field.schema)),
-        Shape::OneOf(choices) => choices.iter().any(|choice| takes_secret(&choice.schema)),
-        Shape::Any
-        | Shape::Bool
-        | Shape::Integer { .. }
-        | Shape::Number
-        | Shape::String(_)
-        | Shape::Enum(_)
-        | Shape::Predicate
-        | Shape::YamlTemplate => false,
-    }
-}
-
-fn type_of_value(value: &Value) -> Type {
-    match value {
-        Value::Null => Type::Null,
-        Value::Bool(_) => Type::Bool,
-        Value::Number(number) if number.is_f64() => Type::Float,
-        Value::Number(_) => Type::Int,
-        Value::String(_) => Type::TEXT,
-        Value::Array(items) => Type::List(Box::new(common(&items.iter().map(type_of_value).collect::<Vec<_>>()))),
-        Value::Object(map) => {
-            Type::Object(map.iter().map(|(name, value)| TypeField::new(name.clone(), type_of_value(value))).collect())
-        }
-    }
-}
-
-/// The type of every item, or any when they differ.
-fn common(types: &[Type]) -> Type {
-    match types.split_first() {
-        Some((first, rest)) if rest.iter().all(|ty| ty == first) => first.clone(),
-        _ => Type::Any,
-    }
 }

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use steps_sdk::schema::{Field, ObjectShape, Schema, Shape};
+use steps_sdk::schema::{ObjectShape, Schema, Shape};
 
+use super::example::{arguments, example};
 use super::names::Names;
 use super::specs::Files;
 use super::written::{Content, Formula, Wanted, Written};
@@ -332,39 +333,6 @@ impl Decoder<'_> {
         fields
     }
 
-    /// `keep secret on=a`, `keep file="x"`, or a block with the one child that is chosen.
-    fn choice(&mut self, body: &Body<'_>, choices: &[Field], what: &str) -> Written {
-        let find = |name: &str| choices.iter().find(|choice| choice.name == name);
-        if let Some(chosen) = body.args.first().and_then(|arg| arg.as_str()).and_then(find) {
-            let rest = Body { args: &body.args[1..], ..body.clone() };
-            let value = self.value(&rest, &chosen.schema, &path(what, &chosen.name));
-            return Written::new(Content::Map(vec![(chosen.name.clone(), value)]), body.at);
-        }
-        let children = body.children.as_deref().unwrap_or_default();
-        match (body.args, body.props.as_slice(), children) {
-            ([], [prop], []) if find(&prop.name.value).is_some() => {
-                let chosen = find(&prop.name.value).expect("the guard found it");
-                let value = self.arg(&prop.value, &chosen.schema, &path(what, &chosen.name));
-                Written::new(Content::Map(vec![(chosen.name.clone(), value)]), body.at)
-            }
-            ([], [], [Child::Node(node)]) if find(&node.name.value).is_some() => {
-                let chosen = find(&node.name.value).expect("the guard found it");
-                let value = self.node(node, &chosen.schema, &path(what, &chosen.name));
-                Written::new(Content::Map(vec![(chosen.name.clone(), value)]), body.at)
-            }
-            _ => {
-                let names: Vec<String> = choices.iter().map(|choice| format!("`{}`", choice.name)).collect();
-                let problem =
-                    Problem::error("L238", body.at, format!("`{what}` is exactly one of {}", names.join(", ")));
-                let first = choices.first().map_or("NAME", |choice| choice.name.as_str());
-                self.problems.push(
-                    problem.help(format!("write the chosen one first: `{what} {first} …`, or `{what} {first}=VALUE`")),
-                );
-                Written::literal(serde_json::Value::Null, body.at)
-            }
-        }
-    }
-
     pub fn wanted(&self, schema: &Schema, what: &str) -> Arc<Wanted> {
         Arc::new(Wanted { schema: schema.clone(), what: subject(what, &self.subject).to_owned() })
     }
@@ -390,32 +358,4 @@ pub(super) fn path(what: &str, name: &str) -> String {
 /// What a message calls the place: the field, or the kind itself at the top.
 pub(super) fn subject<'a>(what: &'a str, kind: &'a str) -> &'a str {
     if what.is_empty() { kind } else { what }
-}
-
-fn arguments(shape: &ObjectShape) -> String {
-    match shape.args.as_slice() {
-        [] => "no arguments".to_owned(),
-        names => {
-            format!("the arguments {}", names.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>().join(" "))
-        }
-    }
-}
-
-/// How a missing field is written.
-fn example(field: &Field, shape: &ObjectShape) -> String {
-    if shape.args.contains(&field.name) {
-        return shape.args.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>().join(" ");
-    }
-    match &field.schema.shape {
-        Shape::Bool => field.name.clone(),
-        Shape::Object(_) | Shape::Map(_) | Shape::Any => format!("{} {{ … }}", field.name),
-        Shape::OneOf(choices) => {
-            format!("{} {} …", field.name, choices.first().map_or("NAME", |choice| choice.name.as_str()))
-        }
-        Shape::Integer { .. } | Shape::Number => format!("{} NUMBER", field.name),
-        Shape::Enum(words) => format!("{} {}", field.name, words.join("|")),
-        Shape::String(_) | Shape::Predicate | Shape::YamlTemplate => format!("{} \"…\"", field.name),
-        Shape::Reference(_) => format!("{} NAME", field.name),
-        Shape::List(_) => format!("{} VALUE…", field.name),
-    }
 }

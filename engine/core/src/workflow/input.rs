@@ -134,7 +134,8 @@ impl<'d> Types<'d> {
             _ => match Format::by_name(text) {
                 Some(format) => Shape::String(format),
                 None => {
-                    return self.by_name(&Spanned::new(text.to_owned(), arg.inside(start..start + text.len())), decoder);
+                    return self
+                        .by_name(&Spanned::new(text.to_owned(), arg.inside(start..start + text.len())), decoder);
                 }
             },
         };

@@ -8,22 +8,27 @@
 //!  names.rs     first all names, so that order does not matter
 //!  header.rs input.rs outside.rs step.rs shared.rs   then each node of the language
 //!  fields.rs    the form of such a node
-//!  decode.rs scalar.rs list.rs free.rs manifest.rs   a step's body becomes its inputs, as the kind's schema directs
+//!  decode.rs scalar.rs list.rs choice.rs free.rs manifest.rs   a step's body becomes its inputs, as the kind's schema directs
+//!  example.rs   how a field is written that was left out
 //!  fit.rs       whether a value fits a schema
 //!  link.rs      edges between steps, and circles
-//!  check.rs     types, absence, secrets
+//!  check.rs     types, absence, secrets; absence.rs, infer.rs and taint.rs for it
 //!  wording.rs   problems that several of these report
 //! ```
 //!
 //! Reading never stops at the first problem. What could not be read gets a stand-in that fits anywhere, so that one mistake is
 //! one problem.
 
+mod absence;
 mod check;
+mod choice;
 mod decode;
+mod example;
 mod fields;
 pub(crate) mod fit;
 mod free;
 mod header;
+mod infer;
 mod input;
 mod link;
 mod list;
@@ -35,6 +40,7 @@ mod scalar;
 mod shared;
 mod specs;
 mod step;
+mod taint;
 #[cfg(test)]
 pub(crate) mod tests;
 mod types;
