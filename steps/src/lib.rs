@@ -4,6 +4,7 @@
 //! classifies its failures in one table (`classify.rs`), so that what is transient is decided once.
 
 mod cluster;
+mod dns;
 mod file;
 mod k8s;
 mod pki;
@@ -19,6 +20,7 @@ use steps_sdk::native::StepHandler;
 /// Every built-in kind, in alphabetical order.
 pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
     vec![
+        Arc::new(dns::records::Records::default()),
         Arc::new(file::write::Write),
         Arc::new(k8s::apply::Apply),
         Arc::new(k8s::carry::Carry),
