@@ -348,6 +348,26 @@ mod tests {
     }
 
     #[test]
+    fn pure_and_skipped_steps_are_no_changes_and_unknown_ones_are() {
+        let mut forecast = forecast();
+        for (step, expected) in forecast.plan.steps.iter().zip(&mut forecast.steps) {
+            let is_pure = step.kind.as_str() == "value.set";
+            expected.expected = if is_pure {
+                Expectation::Later
+            } else {
+                Expectation::Skipped { because: "`inputs.on` is false".into() }
+            };
+        }
+        assert!(!forecast.has_changes());
+        for expected in
+            [Expectation::Later, Expectation::NotAsked, Expectation::Previewed(Preview::Later("its namespace".into()))]
+        {
+            forecast.steps[1].expected = expected;
+            assert!(forecast.has_changes());
+        }
+    }
+
+    #[test]
     fn a_plan_without_changes_says_so() {
         let mut forecast = forecast();
         for step in &mut forecast.steps {

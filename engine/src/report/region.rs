@@ -170,7 +170,7 @@ fn lane_head(lane: &lanes::Lane, look: &Look, columns: &Columns) -> Line {
     let done = words::pad_left(&format!("{}/{}", counts.done(), counts.total), columns.done);
     let mut line = Line::new().text(" ").with(Style::Strong, name).text(format!(" {done}  "));
     if columns.bar > 0 {
-        let full = if counts.total == 0 { columns.bar } else { counts.done() * columns.bar / counts.total };
+        let full = (counts.done() * columns.bar).checked_div(counts.total).unwrap_or(columns.bar);
         let glyphs = look.glyphs();
         line = line
             .with(Style::Good, glyphs.full.to_string().repeat(full))
@@ -322,7 +322,7 @@ mod tests {
         #[test]
         fn no_line_is_wider_than_the_terminal_and_no_region_higher(
             width in 40usize..200, height in 2usize..60, steps in 1usize..80, clusters in 0usize..12, now in 0u64..100_000_000,
-            events in proptest::collection::vec((0usize..80, 0u8..6, "\\PC{0,120}"), 0..120),
+            events in proptest::collection::vec((0usize..80, 0u8..6, "\\PC{0,60}"), 0..60),
         ) {
             let mut view = RunView::new(run(), &wide_plan(steps, clusters));
             let ids: Vec<String> = view.steps.iter().map(|step| step.id.to_string()).collect();

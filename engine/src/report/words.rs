@@ -36,7 +36,7 @@ pub fn count(number: usize, one: &str) -> String {
 
 /// Whole percent, rounded down: 999 of 1000 is 99.
 pub fn percent(part: usize, whole: usize) -> usize {
-    if whole == 0 { 100 } else { part * 100 / whole }
+    (part * 100).checked_div(whole).unwrap_or(100)
 }
 
 /// `14:02:15Z`.

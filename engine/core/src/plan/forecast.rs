@@ -126,3 +126,39 @@ fn effect(step: &PlannedStep) -> Option<Effect> {
         Input::Late(_) | Input::Text(_) | Input::List(_) | Input::Secret(_) | Input::Repeat(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn previewed(changes: &[(ChangeAction, Certainty)]) -> Expectation {
+        let change = |(action, certainty): &(ChangeAction, Certainty)| Change {
+            object: "Namespace/zheng".into(),
+            action: *action,
+            certainty: *certainty,
+            fields: Vec::new(),
+            conflict: None,
+            waits_for: None,
+        };
+        Expectation::Previewed(Preview::Changes(changes.iter().map(change).collect()))
+    }
+
+    #[test]
+    fn a_step_is_as_its_changes_are_and_as_sure_as_the_least_sure_of_them() {
+        use Certainty::{Later, Schema, Server};
+        use ChangeAction::{Create, Delete, Same, Unknown, Update};
+        for (changes, action, certainty) in [
+            (vec![], Same, Server),
+            (vec![(Same, Server), (Same, Server)], Same, Server),
+            (vec![(Same, Server), (Create, Schema)], Create, Schema),
+            (vec![(Delete, Server), (Delete, Server)], Delete, Server),
+            (vec![(Create, Server), (Update, Server)], Update, Server),
+            (vec![(Create, Schema), (Unknown, Later)], Unknown, Later),
+        ] {
+            let step = previewed(&changes);
+            assert_eq!((step.action(), step.certainty()), (action, certainty), "{changes:?}");
+        }
+        assert_eq!(Expectation::Later.action(), Unknown);
+        assert_eq!(Expectation::NotAsked.certainty(), Schema);
+    }
+}
