@@ -23,6 +23,10 @@ mod open;
 mod pins;
 pub mod secret;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -47,6 +51,8 @@ pub struct Settings {
     pub pins: PathBuf,
     /// The name under which they are: one installation's clusters say nothing about another's.
     pub lock: String,
+    /// Whether an identity that is met for the first time is kept; a command that only looks keeps nothing.
+    pub keeps_first_use: bool,
 }
 
 /// A cluster that is the one it should be.

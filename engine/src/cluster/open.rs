@@ -35,7 +35,7 @@ pub(super) async fn open_within(
         }
     }
     problems.extend(known.iter().filter_map(|one| mismatch(one, &known)));
-    if problems.is_empty() {
+    if problems.is_empty() && settings.keeps_first_use {
         problems.extend(known.iter().filter_map(|one| keep(one, settings).err()));
     }
     if !problems.is_empty() {
