@@ -8,6 +8,7 @@ mod dns;
 mod file;
 mod k8s;
 mod pki;
+mod tls;
 mod value;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
         Arc::new(k8s::wait::WaitFor),
         Arc::new(pki::ca::Ca::default()),
         Arc::new(pki::leaf::Leaf::default()),
+        Arc::new(tls::check::Check),
         Arc::new(value::set::Set),
     ]
 }

@@ -87,6 +87,11 @@ impl Rig {
         Rig { clusters, ..self }
     }
 
+    /// A call may take this long.
+    pub(crate) fn with_limit(self, limit: Duration) -> Rig {
+        Rig { limit, ..self }
+    }
+
     /// The step has `on=CLUSTER`.
     pub(crate) fn on(mut self, cluster: &str) -> Rig {
         self.call.on = Some(ClusterName(cluster.to_owned()));
