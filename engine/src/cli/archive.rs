@@ -74,16 +74,6 @@ fn state(message: String) -> CliError {
     CliError::new(Exit::State, message).code("J621")
 }
 
-/// The state of a run as its journal says now, for commands that only look.
-pub fn fold(dir: &RunDir, plan: &Arc<Plan>) -> Result<RunState, CliError> {
-    let mut run = RunState::new(Arc::clone(plan));
-    for recorded in Reader::open(dir).map_err(journal)? {
-        let recorded = recorded.map_err(journal)?;
-        run.apply(&recorded.event, recorded.time).map_err(|e| damaged(dir, &e))?;
-    }
-    load_outputs(dir, &mut run)?;
-    Ok(run)
-}
 
 /// Reads outputs that lie in files of their own back into the state.
 pub fn load_outputs(dir: &RunDir, run: &mut RunState) -> Result<(), CliError> {

@@ -37,6 +37,15 @@ pub struct Clusters {
 
 /// Opens every cluster of the plan and checks who it is. Nothing has been written to any of them before all are known.
 pub async fn open_clusters(plan: &Plan, origin: &Origin, state: &StateDir, config: &Config) -> Result<Clusters, CliError> {
+    open(plan, origin, state, config, true).await
+}
+
+/// The same for a command that only looks: an identity that is met for the first time is not kept.
+pub async fn look_at_clusters(plan: &Plan, origin: &Origin, state: &StateDir, config: &Config) -> Result<Clusters, CliError> {
+    open(plan, origin, state, config, false).await
+}
+
+async fn open(plan: &Plan, origin: &Origin, state: &StateDir, config: &Config, keeps_first_use: bool) -> Result<Clusters, CliError> {
     let settings = cluster::Settings {
         kubeconfig: origin.kubeconfig.clone(),
         environment: config.environment.clone(),
@@ -44,6 +53,7 @@ pub async fn open_clusters(plan: &Plan, origin: &Origin, state: &StateDir, confi
         contexts: origin.contexts.clone(),
         pins: state.pins(),
         lock: plan.lock.clone(),
+        keeps_first_use,
     };
     let opened = cluster::open_all(&plan.clusters, &settings).await.map_err(|problems| {
         for problem in &problems {
@@ -54,6 +64,9 @@ pub async fn open_clusters(plan: &Plan, origin: &Origin, state: &StateDir, confi
     })?;
     let mut clusters = Clusters { handles: BTreeMap::new(), identities: Vec::new() };
     for one in opened {
+        if let Some(note) = &one.note {
+            print::tell(&format!("note: {note}\n"));
+        }
         let pin = match one.trust {
             cluster::Trust::Pinned => Pin::File,
             cluster::Trust::Kept => Pin::Kept,

@@ -17,9 +17,11 @@ pub(super) fn read(path: &Path) -> Result<Source, LoadError> {
 }
 
 pub(super) fn read_stream(name: &str, stream: impl Read) -> Result<Source, LoadError> {
-    let bytes = bounded(stream, SOURCE_BYTES_MAX).map_err(|source| LoadError::Unreadable { name: name.to_owned(), source })?;
+    let bytes =
+        bounded(stream, SOURCE_BYTES_MAX).map_err(|source| LoadError::Unreadable { name: name.to_owned(), source })?;
     let bytes = bytes.ok_or_else(|| LoadError::TooLarge { name: name.to_owned() })?;
-    let text = String::from_utf8(bytes).map_err(|error| LoadError::NotText { name: name.to_owned(), at: error.utf8_error().valid_up_to() })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| LoadError::NotText { name: name.to_owned(), at: error.utf8_error().valid_up_to() })?;
     Ok(Source { name: name.to_owned(), text })
 }
 
@@ -33,10 +35,14 @@ pub(super) fn read_all(folder: &Path, written: &str) -> Result<Vec<(PathBuf, Sou
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
         let name = path.display().to_string();
-        let bytes = File::open(&path).and_then(|file| bounded(file, left)).map_err(|error| format!("{name}: {error}"))?;
-        let bytes = bytes.ok_or_else(|| format!("its files are larger than {} MiB together", MANIFEST_BYTES_MAX >> 20))?;
+        let bytes =
+            File::open(&path).and_then(|file| bounded(file, left)).map_err(|error| format!("{name}: {error}"))?;
+        let bytes =
+            bytes.ok_or_else(|| format!("its files are larger than {} MiB together", MANIFEST_BYTES_MAX >> 20))?;
         left -= bytes.len();
-        let text = String::from_utf8(bytes).map_err(|error| format!("{name} is not text in UTF-8: byte {} is no part of a character", error.utf8_error().valid_up_to()))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            format!("{name} is not text in UTF-8: byte {} is no part of a character", error.utf8_error().valid_up_to())
+        })?;
         files.push((path, Source { name, text }));
     }
     Ok(files)
@@ -51,7 +57,8 @@ fn bounded(stream: impl Read, max: usize) -> io::Result<Option<Vec<u8>>> {
 
 fn find(folder: &Path, written: &str) -> Result<Vec<PathBuf>, String> {
     let path = folder.join(written);
-    let pattern = Path::new(written).file_name().and_then(|name| name.to_str()).filter(|name| name.contains(['*', '?']));
+    let pattern =
+        Path::new(written).file_name().and_then(|name| name.to_str()).filter(|name| name.contains(['*', '?']));
     let found = if let Some(pattern) = pattern {
         let parent = path.parent().unwrap_or(folder);
         if parent.to_string_lossy().contains(['*', '?']) {

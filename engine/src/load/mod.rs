@@ -58,7 +58,12 @@ pub fn load(path: &str, registry: &Registry) -> Result<Loaded, LoadError> {
 }
 
 /// The same for a text that is at hand, such as the pinned source of a run.
-pub fn load_source(source: Source, file: Option<PathBuf>, folder: &Path, registry: &Registry) -> Result<Loaded, LoadError> {
+pub fn load_source(
+    source: Source,
+    file: Option<PathBuf>,
+    folder: &Path,
+    registry: &Registry,
+) -> Result<Loaded, LoadError> {
     let (document, mut problems) = syntax::parse(SourceId(0), &source);
     let specs = registry.specs(&workflow::kinds_used(&document))?;
     let mut sources = vec![source];
