@@ -159,7 +159,11 @@ impl Keystore {
     /// Whether what is kept can be opened, before anything is begun. Makes no key.
     pub fn check(&self) -> Result<(), SealError> {
         match self.any_key_id()? {
-            None => Ok(()),
+            // A file that a person named is there, or they are told before anything is begun.
+            None => match (&self.source, self.source.read()?) {
+                (SealKeySource::File(path), None) => Err(SealError::NoSuchFile { path: path.clone() }),
+                _ => Ok(()),
+            },
             Some(wanted) => match self.source.read()? {
                 Some(_) => Ok(()),
                 None => Err(SealError::KeyMissing { wanted, path: self.source.path() }),

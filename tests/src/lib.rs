@@ -7,3 +7,7 @@
 //! `src/bin/lab.rs` is the same lab for a person at a terminal.
 
 pub mod lab;
+
+pub mod program;
+
+pub use program::program;

@@ -13,7 +13,7 @@ use steps_sdk::Value;
 use super::error::CliError;
 use super::exit::Exit;
 use crate::disk;
-use crate::journal::{JournalError, Reader, RunDir, values};
+use crate::journal::{JournalError, RunDir, values};
 
 /// How a run was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

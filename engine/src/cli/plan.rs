@@ -35,7 +35,7 @@ pub fn plan(args: PlanArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErr
             // Previews read the keystore and compare identities; neither is written by a plan.
             let state_dir = StateDir::at(&config.state);
             let clusters = session::look_at_clusters(state.plan(), &origin, &state_dir, config).await?;
-            let secrets = Arc::new(session::secrets(&origin, &state_dir, config, &clusters));
+            let secrets = Arc::new(session::secrets(&origin, &state_dir, config, &clusters)?);
             let Clusters { handles, identities } = clusters;
             let desk = Desk { run, registry, clusters: handles, secrets, cancel: CancellationToken::new() };
             Ok::<(Forecast, _), CliError>((forecast::gather(&state, &desk).await, identities))

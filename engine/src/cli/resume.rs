@@ -43,7 +43,7 @@ pub fn resume(args: ResumeArgs, config: &Config, roof: &Roof) -> Result<Exit, Cl
 
     session::runtime()?.block_on(async {
         let clusters = session::open_clusters(&archived.plan, &archived.origin, &state_dir, config).await?;
-        let secrets = session::secrets(&archived.origin, &state_dir, config, &clusters);
+        let secrets = session::secrets(&archived.origin, &state_dir, config, &clusters)?;
         let (journal, state, notes) = open(&dir, &archived, &lock)?;
         let settled = Settled::of(&args, &state)?;
         let pause = state.head().last.map_or(0, |last| interrupts::now().since(last));

@@ -34,7 +34,7 @@ pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError
 
     session::runtime()?.block_on(async {
         let clusters = session::open_clusters(&archived.plan, &archived.origin, &state, config).await?;
-        let secrets = session::secrets(&archived.origin, &state, config, &clusters);
+        let secrets = session::secrets(&archived.origin, &state, config, &clusters)?;
         let dir = state.run(&id);
         dir.create().map_err(archive::journal)?;
         archive::write(&dir, &archived)?;

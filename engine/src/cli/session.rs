@@ -83,7 +83,7 @@ pub fn registry(roof: &Roof) -> Arc<Registry> {
 }
 
 /// Where secrets come from. The seal key is read or made only when something is sealed or opened.
-pub fn secrets(origin: &Origin, state: &StateDir, config: &Config, clusters: &Clusters) -> SecretStore {
+pub fn secrets(origin: &Origin, state: &StateDir, config: &Config, clusters: &Clusters) -> Result<SecretStore, CliError> {
     let source = match &config.seal_key {
         Some(path) => SealKeySource::File(path.clone()),
         None => SealKeySource::Default { directory: config.data.clone() },
@@ -91,7 +91,8 @@ pub fn secrets(origin: &Origin, state: &StateDir, config: &Config, clusters: &Cl
     let keystore = Keystore::new(state.keys(), source, |path: &Path| {
         print::tell(&format!("a key that seals generated secrets was made: {} (keep it; without it they cannot be opened)\n", path.display()));
     });
-    SecretStore::new(config.environment.clone(), origin.base.clone(), clusters.handles.clone(), Arc::new(keystore))
+    keystore.check().map_err(|error| CliError::of(Exit::Preflight, &error))?;
+    Ok(SecretStore::new(config.environment.clone(), origin.base.clone(), clusters.handles.clone(), Arc::new(keystore)))
 }
 
 /// Everything that `run` and `resume` hand over.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use crate::disk;
+use crate::disk::{self, failpoint};
 
 /// A file that only grows, except for the one cut of a torn tail when it is opened.
 pub trait LogFile: Send {
@@ -28,11 +28,13 @@ pub(super) struct DiskFile(File);
 impl DiskFile {
     /// Makes the file, and makes file, directory and parent durable, so that a record in it cannot be lost with its name.
     pub(super) fn create(path: &Path) -> io::Result<DiskFile> {
+        failpoint!("journal-create-before");
         let file = disk::private_file().read(true).append(true).create_new(true).open(path)?;
         file.sync_all()?;
         let directory = disk::parent_of(path);
         disk::sync_directory(directory)?;
         disk::sync_directory(disk::parent_of(directory))?;
+        failpoint!("journal-create-after");
         Ok(DiskFile(file))
     }
 

@@ -3,6 +3,7 @@
 //! Every record is judged; only those after the checkpoint are decoded. Nothing is changed before the whole journal has been found
 //! good: then a torn tail is cut, and that is all.
 
+use std::io;
 use std::path::PathBuf;
 
 use engine_core::id::{Epoch, Sequence, Timestamp};
@@ -14,6 +15,7 @@ use super::layout::RunDir;
 use super::log_file::{LogFile, ReadFrom};
 use super::record::{FORMAT, Position, Refused};
 use super::scan::{Next, Scan};
+use crate::disk::failpoint;
 
 /// The content of a journal when it was opened.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,9 +88,7 @@ pub(super) fn recover<S>(
         }
     };
     if walk.torn_tail.is_some() {
-        let path = run.journal();
-        file.truncate(walk.end.offset).map_err(|error| JournalError::io(&path, "cut", error))?;
-        file.sync_data().map_err(|error| JournalError::io(&path, "made durable", error))?;
+        cut(file, walk.end.offset).map_err(|error| JournalError::io(&run.journal(), "cut", error))?;
     }
 
     let used = stored.as_ref().map(|(_, checkpoint)| (checkpoint.offset, checkpoint.state.len() as u64));
@@ -100,6 +100,14 @@ pub(super) fn recover<S>(
         notes,
     };
     Ok((walk.end, used, recovery))
+}
+
+fn cut(file: &mut dyn LogFile, len: u64) -> io::Result<()> {
+    failpoint!("journal-cut-before");
+    file.truncate(len)?;
+    file.sync_data()?;
+    failpoint!("journal-cut-after");
+    Ok(())
 }
 
 fn moved_aside(checkpoints: &mut Checkpoints, reason: &str) -> String {

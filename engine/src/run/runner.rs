@@ -375,7 +375,7 @@ impl<'r> Runner<'r> {
         match next_attempt(&planned.retry, &error, attempt, effect, now, (self.means.chance)()) {
             Some(at) => self.happen(Event::StepFailed { step, error, retry_at: Some(at) }),
             None if error.class == ErrorClass::NeedsPerson => {
-                let why = error.help.as_ref().map_or_else(|| error.to_string(), |help| format!("{error}; {help}"));
+                let why = in_one_line(&error);
                 self.happen(Event::StepParked { step, why })
             }
             None => self.fail(Event::StepFailed { step, error, retry_at: None }),
@@ -505,4 +505,18 @@ impl<'r> Runner<'r> {
         self.gate = Gate::Closed(RunOutcome::Cancelled);
         self.means.desk.cancel.cancel();
     }
+}
+
+/// Message, causes and help of an error, for a place that has one line.
+fn in_one_line(error: &StepError) -> String {
+    let mut text = error.to_string();
+    for cause in &error.causes {
+        text.push_str(": ");
+        text.push_str(cause);
+    }
+    if let Some(help) = &error.help {
+        text.push_str("; ");
+        text.push_str(help);
+    }
+    text
 }

@@ -82,17 +82,31 @@ pub(crate) fn answer(cluster: &str, asked: &Asked<'_>, status: &Status) -> StepE
 /// There was no answer that could be read.
 fn unanswered(cluster: &str, asked: &Asked<'_>, error: &kube::Error) -> StepError {
     let object = asked.object;
+    let is_broken_off =
+        matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_));
+    let is_refused_by_us = is_broken_off && mentions(error, "invalid peer certificate");
+    let is_refused_by_them = is_broken_off && mentions(error, "fatal alert") && mentions(error, "ertificate");
     let step_error = match error {
-        kube::Error::Auth(_) => StepError::needs_person("K206", format!("no credentials for cluster `{cluster}` could be made"))
-            .help("see that the credential plugin or token file of this context works, then resume"),
-        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) if mentions(error, "certificate") => {
-            StepError::permanent("K215", format!("the certificate of cluster `{cluster}` is not accepted"))
-                .help("correct certificate-authority-data, tls-server-name or the clock; there is no way to go on without verification")
+        _ if is_refused_by_us => {
+            StepError::permanent("K215", format!("the certificate of cluster `{cluster}` is not accepted")).help(
+                "correct certificate-authority-data, tls-server-name or the clock; \
+                 there is no way to go on without verification",
+            )
         }
-        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => StepError::transient("K201", format!("cluster `{cluster}` cannot be reached"))
+        _ if is_refused_by_them => {
+            StepError::needs_person("K206", format!("cluster `{cluster}` does not accept our client certificate"))
+                .help("renew the client certificate of this context in the kubeconfig, then resume")
+        }
+        _ if is_broken_off => StepError::transient("K201", format!("cluster `{cluster}` cannot be reached"))
             .help("see whether its API server runs and the network leads there"),
+        kube::Error::Auth(_) => {
+            StepError::needs_person("K206", format!("no credentials for cluster `{cluster}` could be made"))
+                .help("see that the credential plugin or token file of this context works, then resume")
+        }
         // Cut off in the middle: what was asked may have been done, and asking again is harmless.
-        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => StepError::transient("K203", format!("the answer of cluster `{cluster}` about {object} could not be read")),
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
+            StepError::transient("K203", format!("the answer of cluster `{cluster}` about {object} could not be read"))
+        }
         _ => StepError::permanent("K218", format!("cluster `{cluster}` cannot be asked to {} {object}", asked.verb)),
     };
     step_error.caused_by(error)
@@ -133,8 +147,16 @@ fn absent(cluster: &str, object: &ObjectRef, status: &Status) -> StepError {
     if status.details.as_ref().is_some_and(|details| details.name == object.name) {
         return StepError::transient("K217", format!("{object} is not there on cluster `{cluster}`"));
     }
-    StepError::transient("K212", format!("cluster `{cluster}` does not serve the kind {} of {}", object.kind, object.api_version))
-        .help("install what brings this kind (a CustomResourceDefinition or an APIService) in a step before this one, or correct apiVersion and kind")
+    not_served(cluster, object)
+}
+
+/// The cluster does not know the kind (yet).
+pub(crate) fn not_served(cluster: &str, object: &ObjectRef) -> StepError {
+    let ObjectRef { kind, api_version, .. } = object;
+    StepError::transient("K212", format!("cluster `{cluster}` does not serve the kind {kind} of {api_version}")).help(
+        "install what brings this kind (a CustomResourceDefinition or an APIService) in a step before this one, \
+         or correct apiVersion and kind",
+    )
 }
 
 /// The namespace whose absence is the reason of a 404.
@@ -154,8 +176,11 @@ fn conflict(cluster: &str, object: &ObjectRef, status: &Status) -> StepError {
             format!("{object} on cluster `{cluster}` was changed by somebody else at the same moment"),
         );
     }
-    StepError::permanent("K210", format!("{object} on cluster `{cluster}` has fields that belong to others: {}", owned.join(", ")))
-        .help("leave these fields out; or change them where their owner gets them from; or write `take-ownership #true` to take them away from it")
+    let message = format!("{object} on cluster `{cluster}` has fields that belong to others: {}", owned.join(", "));
+    StepError::permanent("K210", message).help(
+        "leave these fields out; or change them where their owner gets them from; \
+         or write `take-ownership #true` to take them away from it",
+    )
 }
 
 /// `spec.replicas ("hpa-controller")` for each field that another manager owns.
@@ -359,6 +384,8 @@ mod tests {
             (fails("connection refused").class, fails("connection refused").code),
             (Transient, "K201".to_owned())
         );
+        let alert = "received fatal alert: CertificateExpired";
+        assert_eq!((fails(alert).class, fails(alert).code), (NeedsPerson, "K206".to_owned()));
         assert_eq!(
             (fails("invalid peer certificate: Expired").class, fails("invalid peer certificate: Expired").code),
             (Permanent, "K215".to_owned())

@@ -11,6 +11,7 @@ use kube::core::{GroupVersionKind, Request, Resource};
 use steps_sdk::StepError;
 
 use super::Cluster;
+use super::classify;
 use super::reference::ObjectRef;
 use super::request::Asked;
 
@@ -63,8 +64,7 @@ impl Cluster<'_> {
     /// Like [`Cluster::served`], for a caller that cannot go on without; also checks that a namespace is given where one is needed.
     pub(crate) async fn must_be_served(&self, reference: &ObjectRef) -> Result<Served, StepError> {
         let Some(served) = self.served(reference).await? else {
-            return Err(StepError::transient("K212", format!("cluster `{}` does not serve the kind {} of {}", self.name, reference.kind, reference.api_version))
-                .help("install what brings this kind (a CustomResourceDefinition or an APIService) in a step before this one, or correct apiVersion and kind"));
+            return Err(classify::not_served(self.name, reference));
         };
         if served.is_namespaced && reference.namespace.is_none() {
             return Err(StepError::permanent(

@@ -57,7 +57,7 @@ impl<'a> Wait<'a> {
         let cluster = self.cluster;
         let reached = tokio::select! {
             biased;
-            () = self.cluster.cx.cancel.cancelled() => Some(Err(StepError::transient("E130", format!("stopped while waiting for {}", self.reference)))),
+            () = cluster.cx.cancel.cancelled() => Some(Err(self.stopped())),
             // Before the rounds: a request that is cut off by the end of the time is no news.
             () = out_of_time(cluster) => None,
             reached = self.rounds(goals) => Some(reached),
@@ -178,8 +178,7 @@ impl<'a> Wait<'a> {
                 self.tell(format!("{}: {reason}", self.reference));
                 Ok(otherwise)
             }
-            State::Failed(reason) => Err(StepError::permanent("K205", format!("{} on cluster `{}` has failed: {reason}", self.reference, self.cluster.name))
-                .help(format!("this does not change by waiting: see its events and logs, remove the cause, and resume; it was waited that it would {}", goal::in_words(goals)))),
+            State::Failed(reason) => Err(self.failed(&reason)),
         }
     }
 
@@ -203,6 +202,16 @@ impl<'a> Wait<'a> {
         self.cluster.cx.clock.sleep(self.pause, &self.cluster.cx.cancel).await?;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
         Ok(())
+    }
+
+    fn stopped(&self) -> StepError {
+        StepError::transient("E130", format!("stopped while waiting for {}", self.reference))
+    }
+
+    fn failed(&self, reason: &str) -> StepError {
+        let message = format!("{} on cluster `{}` has failed: {reason}", self.reference, self.cluster.name);
+        StepError::permanent("K205", message)
+            .help("waiting does not change this: see the object's events and logs, remove the cause, then resume")
     }
 
     fn expired(&self, goal: &str) -> StepError {
