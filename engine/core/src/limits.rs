@@ -14,6 +14,8 @@ pub const COMMENT_NESTING_MAX: usize = 8;
 
 /// One expression.
 pub const EXPRESSION_BYTES_MAX: usize = 64 << 10;
+/// Nested brackets, operators and fields of one expression: every walk over its tree recurses.
+pub const EXPRESSION_DEPTH_MAX: usize = 128;
 /// Steps of one evaluation, so that nested macros end.
 pub const EVALUATION_STEPS_MAX: u64 = 100_000;
 /// The JSON of one evaluated value.

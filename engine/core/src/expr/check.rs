@@ -1,9 +1,15 @@
-//! The static checker: names, fields, operands, arguments, and where secrets flow.
+//! The static checker: names, fields, operands, arguments, and where secrets flow. It finds all it can; what has the type `any` is
+//! left to the evaluation.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::types::Type;
+use crate::diagnostic::nearest;
+
+use super::check_calls;
+use super::references::question;
+use super::tree::{Comprehension, Kind, Macro, Node, Operator};
+use super::types::{Type, TypeField};
 
 /// The names that an expression may use, with their types.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,4 +24,451 @@ pub struct TypeProblem {
     pub message: String,
     pub range: Range<usize>,
     pub help: Option<String>,
+}
+
+/// The type of a tree, and what is wrong with it.
+pub fn check(node: &Node, scope: &Scope) -> (Type, Vec<TypeProblem>) {
+    let mut checker = Checker { scope, variables: Vec::new(), problems: Vec::new() };
+    let ty = checker.value(node);
+    (ty, checker.problems)
+}
+
+pub(super) struct Checker<'a> {
+    scope: &'a Scope,
+    /// Of the comprehensions around the node.
+    variables: Vec<(&'a str, Type)>,
+    pub(super) problems: Vec<TypeProblem>,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn report(&mut self, code: &'static str, range: &Range<usize>, message: String, help: Option<String>) {
+        self.problems.push(TypeProblem { code, message, range: range.clone(), help });
+    }
+
+    /// The type of a node that is used as a value: a step's name alone is none.
+    pub(super) fn value(&mut self, node: &'a Node) -> Type {
+        match self.node(node) {
+            Type::Step(outputs) => {
+                let help = match outputs.as_ref() {
+                    Type::Object(fields) if !fields.is_empty() => format!("name one of its outputs: {}", names(fields)),
+                    _ => "name one of its outputs, or ask `exists(…)`".into(),
+                };
+                self.report("L117", &node.range, "a step itself is no value".into(), Some(help));
+                Type::Any
+            }
+            ty => ty,
+        }
+    }
+
+    fn node(&mut self, node: &'a Node) -> Type {
+        match &node.kind {
+            Kind::Null => Type::Null,
+            Kind::Bool(_) => Type::Bool,
+            Kind::Int(_) => Type::Int,
+            Kind::Float(_) => Type::Float,
+            Kind::Text(_) => Type::TEXT,
+            Kind::Name(name) => self.name(name, &node.range),
+            Kind::Field { of, name, at } => {
+                let owner = self.node(of);
+                self.field(&owner, name, at)
+            }
+            Kind::Has { of, name, at } => {
+                let owner = self.node(of);
+                self.field(&owner, name, at);
+                Type::Bool
+            }
+            Kind::Index { of, index } => self.index(of, index),
+            Kind::Call(call) => match question(node) {
+                Some((_, step)) => self.outcome(&call.name, step),
+                None => check_calls::call(self, call, &node.range),
+            },
+            Kind::Not(of) => {
+                self.condition(of);
+                Type::Bool
+            }
+            Kind::Negate(of) => {
+                let ty = self.value(of);
+                match ty.present() {
+                    Type::Int | Type::Float | Type::Any => ty.present().clone(),
+                    _ => self.operand("-", &ty, of, "a number"),
+                }
+            }
+            Kind::Binary { operator, left, right, at } => self.binary(*operator, left, right, at),
+            Kind::All(terms) | Kind::Any(terms) => {
+                terms.iter().for_each(|term| self.condition(term));
+                Type::Bool
+            }
+            Kind::Choice { condition, yes, no } => {
+                self.condition(condition);
+                let yes = self.value(yes);
+                yes.common(self.value(no))
+            }
+            Kind::List(items) => {
+                let types: Vec<Type> = items.iter().map(|item| self.value(item)).collect();
+                Type::List(Box::new(types.into_iter().reduce(Type::common).unwrap_or(Type::Any)))
+            }
+            Kind::Map(entries) => self.map(entries),
+            Kind::Comprehension(comprehension) => self.comprehension(comprehension),
+        }
+    }
+
+    fn name(&mut self, name: &str, range: &Range<usize>) -> Type {
+        if let Some((_, ty)) = self.variables.iter().rev().find(|(variable, _)| *variable == name) {
+            return ty.clone();
+        }
+        if let Some(ty) = self.scope.names.get(name) {
+            return ty.clone();
+        }
+        let known: Vec<&str> =
+            self.variables.iter().map(|(name, _)| *name).chain(self.scope.names.keys().map(String::as_str)).collect();
+        let help = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "no names can be used here".into(),
+            None => format!("names that can be used here: {}; text goes in quotes: '{name}'", listed(&known)),
+        };
+        self.report("L110", range, format!("`{name}` is not known here"), Some(help));
+        Type::Any
+    }
+
+    fn field(&mut self, owner: &Type, name: &str, at: &Range<usize>) -> Type {
+        let fields = match owner.present() {
+            Type::Any => return Type::Any,
+            Type::Map(values) => return values.as_ref().clone(),
+            Type::Object(fields) => fields,
+            Type::Step(outputs) => match outputs.as_ref() {
+                Type::Object(_) | Type::Map(_) | Type::Any => return self.output(outputs, name, at),
+                _ => return Type::Any,
+            },
+            Type::Version => return self.field(&version_fields(), name, at),
+            Type::Network => return self.field(&network_fields(), name, at),
+            Type::Secret => return self.secret(at),
+            other => {
+                let message = format!("a value of type {other} has no fields, so no `{name}`");
+                self.report("L111", at, message, None);
+                return Type::Any;
+            }
+        };
+        self.field_of(fields, name, at, "field")
+    }
+
+    fn output(&mut self, outputs: &Type, name: &str, at: &Range<usize>) -> Type {
+        match outputs {
+            Type::Object(fields) => self.field_of(fields, name, at, "output"),
+            other => self.field(other, name, at),
+        }
+    }
+
+    fn field_of(&mut self, fields: &[TypeField], name: &str, at: &Range<usize>, noun: &str) -> Type {
+        if let Some(field) = fields.iter().find(|field| field.name == name) {
+            return field.ty.clone();
+        }
+        let hyphened = fields.iter().find(|field| field.name.split('-').next() == Some(name));
+        let near = nearest(name, fields.iter().map(|field| field.name.as_str()));
+        let help = match (hyphened, near) {
+            (Some(field), _) => format!("a name with a hyphen is written in brackets: [\"{}\"]", field.name),
+            (None, Some(near)) => format!("did you mean `{near}`? there is: {}", names(fields)),
+            (None, None) if fields.is_empty() => format!("there is no {noun} at all"),
+            (None, None) => format!("there is: {}", names(fields)),
+        };
+        self.report("L111", at, format!("there is no {noun} `{name}`"), Some(help));
+        Type::Any
+    }
+
+    fn index(&mut self, of: &'a Node, index: &'a Node) -> Type {
+        let owner = self.node(of);
+        let key = self.value(index);
+        let (wanted, element) = match owner.present() {
+            Type::List(items) => (Type::Int, items.as_ref().clone()),
+            Type::Map(values) => (Type::TEXT, values.as_ref().clone()),
+            Type::Object(_) | Type::Step(_) => match &index.kind {
+                Kind::Text(name) => return self.field(&owner, name, &index.range),
+                _ => (Type::TEXT, Type::Any),
+            },
+            Type::Any => return Type::Any,
+            Type::Secret => return self.secret(&of.range),
+            other => {
+                let message = format!("a value of type {other} has no elements");
+                self.report("L112", &of.range, message, Some("`[…]` takes an element of a list or a map".into()));
+                return Type::Any;
+            }
+        };
+        if !wanted.accepts(&key) {
+            let message = format!(
+                "the key is of type {key}, {} is wanted",
+                if wanted == Type::Int { "an int" } else { "a string" }
+            );
+            let help = if wanted == Type::Int {
+                "elements of a list are counted from 0: `a[0]`"
+            } else {
+                "keys are strings: `a[\"k\"]`"
+            };
+            self.report("L112", &index.range, message, Some(help.into()));
+        }
+        element
+    }
+
+    fn outcome(&mut self, question: &str, step: &'a Node) -> Type {
+        let ty = self.node(step);
+        if !matches!(ty, Type::Step(_) | Type::Any) {
+            let help =
+                format!("write `{question}(step)` with the name of a step; whether a field is there: `has(a.b)`");
+            self.report(
+                "L118",
+                &step.range,
+                format!("`{question}` asks about a step, this is of type {ty}"),
+                Some(help),
+            );
+        }
+        Type::Bool
+    }
+
+    fn condition(&mut self, node: &'a Node) {
+        let ty = self.value(node);
+        match ty.present() {
+            Type::Bool | Type::Any => {}
+            Type::Secret => {
+                self.secret(&node.range);
+            }
+            other => {
+                let message = format!("a condition is true or false, this is of type {other}");
+                let help = match other {
+                    Type::String(_) | Type::Enum(_) => "compare it: `a == 'text'`",
+                    Type::List(_) | Type::Map(_) => "ask for its size: `size(a) > 0`",
+                    _ => "compare it: `a > 0`",
+                };
+                self.report("L112", &node.range, message, Some(help.into()));
+            }
+        }
+    }
+
+    fn binary(&mut self, operator: Operator, left: &'a Node, right: &'a Node, at: &Range<usize>) -> Type {
+        let (l, r) = (self.value(left), self.value(right));
+        for (ty, node) in [(&l, left), (&r, right)] {
+            if ty.has_secret() {
+                return self.secret(&node.range);
+            }
+        }
+        match operator {
+            Operator::Equal | Operator::NotEqual => self.equality(operator, (left, &l), (right, &r), at),
+            Operator::In => self.membership(&l, &r, right),
+            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+                if !is_ordered(l.present(), r.present()) {
+                    self.do_not_go(operator, &l, &r, at);
+                }
+                Type::Bool
+            }
+            Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Remainder => {
+                match calculated(operator, l.present(), r.present()) {
+                    Some(ty) => ty,
+                    None => self.do_not_go(operator, &l, &r, at),
+                }
+            }
+        }
+    }
+
+    /// Values of types that have nothing in common are never equal: a slip, not a question.
+    fn equality(&mut self, operator: Operator, left: (&Node, &Type), right: (&Node, &Type), at: &Range<usize>) -> Type {
+        let always = if operator == Operator::Equal { "false" } else { "true" };
+        for ((node, _), (_, other)) in [(left, right), (right, left)] {
+            if let (Kind::Text(word), Type::Enum(words)) = (&node.kind, other.present())
+                && !words.contains(word)
+            {
+                let help = match nearest(word, words.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean '{near}'?"),
+                    None => format!("it is one of: {}", words.join(", ")),
+                };
+                self.report(
+                    "L119",
+                    &node.range,
+                    format!("'{word}' is not one of the values, so this is always {always}"),
+                    Some(help),
+                );
+                return Type::Bool;
+            }
+        }
+        let (l, r) = (left.1, right.1);
+        let may_be = |a: &Type, b: &Type| a.accepts(b) || b.accepts(a);
+        let are_null = *l == Type::Null || *r == Type::Null;
+        if !may_be(l, r) && !are_null {
+            let message = format!("{l} and {r} are never equal, so this is always {always}");
+            self.report("L119", at, message, Some("compare values of one type; `int()` and `string()` convert".into()));
+        }
+        Type::Bool
+    }
+
+    fn membership(&mut self, part: &Type, whole: &Type, node: &Node) -> Type {
+        match whole.present() {
+            Type::Any | Type::Object(_) => {}
+            Type::List(items) => {
+                if !items.accepts(part) && !part.accepts(items) {
+                    let message = format!("the list has elements of type {items}, never one of type {part}");
+                    self.report("L119", &node.range, message, None);
+                }
+            }
+            Type::Map(_) => {
+                if !Type::TEXT.accepts(part) {
+                    self.report("L119", &node.range, format!("keys are strings, never of type {part}"), None);
+                }
+            }
+            other => {
+                let message = format!("`in` looks into a list or a map, this is of type {other}");
+                let help = "whether a text is in another: `text.contains('part')`";
+                self.report("L112", &node.range, message, Some(help.into()));
+            }
+        }
+        Type::Bool
+    }
+
+    fn do_not_go(&mut self, operator: Operator, left: &Type, right: &Type, at: &Range<usize>) -> Type {
+        let help = match (operator, left.present(), right.present()) {
+            (Operator::Add, Type::String(_) | Type::Enum(_), _)
+            | (Operator::Add, _, Type::String(_) | Type::Enum(_)) => {
+                "make a text of the other with `string()`, or write \"${a}${b}\""
+            }
+            (Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual, ..) => {
+                "numbers, strings and versions have an order; versions are compared with `semver(a) < semver(b)`"
+            }
+            (_, Type::Int, Type::Float) | (_, Type::Float, Type::Int) => {
+                "convert one of them with `double()` or `int()`"
+            }
+            _ => "it takes numbers; `+` also joins two strings or two lists",
+        };
+        let message = format!("`{}` does not go with {left} and {right}", operator.sign());
+        self.report("L112", at, message, Some(help.into()));
+        Type::Any
+    }
+
+    fn operand(&mut self, sign: &str, ty: &Type, node: &Node, wanted: &str) -> Type {
+        if ty.has_secret() {
+            return self.secret(&node.range);
+        }
+        self.report("L112", &node.range, format!("`{sign}` takes {wanted}, this is of type {ty}"), None);
+        Type::Any
+    }
+
+    /// What is made of a secret would be one, and nothing could keep track of it.
+    pub(super) fn secret(&mut self, range: &Range<usize>) -> Type {
+        let help = "pass it on as a whole, to a place that takes a secret";
+        self.report("L116", range, "a secret cannot be a part of an expression".into(), Some(help.into()));
+        Type::Any
+    }
+
+    fn map(&mut self, entries: &'a [(Node, Node)]) -> Type {
+        let mut fields = Vec::new();
+        let mut values = Vec::new();
+        for (key, value) in entries {
+            let key_type = self.value(key);
+            if !Type::TEXT.accepts(&key_type) {
+                let message = format!("a key is a string, this is of type {key_type}");
+                self.report("L112", &key.range, message, Some("write it in quotes: `{'key': value}`".into()));
+            }
+            let ty = self.value(value);
+            match &key.kind {
+                Kind::Text(name) => fields.push(TypeField::new(name.clone(), ty)),
+                _ => values.push(ty),
+            }
+        }
+        if values.is_empty() {
+            return Type::Object(fields);
+        }
+        let all = values.into_iter().chain(fields.into_iter().map(|field| field.ty));
+        Type::Map(Box::new(all.reduce(Type::common).unwrap_or(Type::Any)))
+    }
+
+    fn comprehension(&mut self, c: &'a Comprehension) -> Type {
+        let over = self.value(&c.over);
+        let element = match over.present() {
+            Type::List(items) => items.as_ref().clone(),
+            Type::Map(_) | Type::Object(_) => Type::TEXT,
+            Type::Any => Type::Any,
+            Type::Secret => self.secret(&c.over.range),
+            other => {
+                let message = format!("`{}` walks through a list or a map, this is of type {other}", c.macro_.name());
+                self.report("L112", &c.over.range, message, None);
+                Type::Any
+            }
+        };
+        if self.scope.names.contains_key(&c.variable) {
+            let help = format!("choose another name than `{}` for the variable", c.variable);
+            self.report(
+                "L120",
+                &c.over.range,
+                format!("the variable `{}` of `{}` hides a name", c.variable, c.macro_.name()),
+                Some(help),
+            );
+        }
+        self.variables.push((&c.variable, element.clone()));
+        if let Some(condition) = &c.condition {
+            self.condition(condition);
+        }
+        let body = match c.macro_ {
+            Macro::Map => self.value(&c.body),
+            Macro::Filter | Macro::All | Macro::Exists | Macro::ExistsOne => {
+                self.condition(&c.body);
+                Type::Bool
+            }
+        };
+        self.variables.pop();
+        match c.macro_ {
+            Macro::Map => Type::List(Box::new(body)),
+            Macro::Filter => Type::List(Box::new(element)),
+            Macro::All | Macro::Exists | Macro::ExistsOne => Type::Bool,
+        }
+    }
+}
+
+/// Whether two types have an order between them; what may turn out so counts.
+fn is_ordered(left: &Type, right: &Type) -> bool {
+    match (left, right) {
+        (Type::Any, Type::Any) => true,
+        (Type::Any, other) | (other, Type::Any) => {
+            matches!(other, Type::Bool | Type::Int | Type::Float | Type::String(_) | Type::Enum(_) | Type::Version)
+        }
+        (Type::Int | Type::Float, Type::Int | Type::Float) => true,
+        (Type::String(_) | Type::Enum(_), Type::String(_) | Type::Enum(_)) => true,
+        (Type::Bool, Type::Bool) | (Type::Version, Type::Version) => true,
+        _ => false,
+    }
+}
+
+/// The type of a sum or product; `None`: it has none.
+fn calculated(operator: Operator, left: &Type, right: &Type) -> Option<Type> {
+    let adds = operator == Operator::Add;
+    match (left, right) {
+        (Type::Any, Type::Any) => Some(Type::Any),
+        (Type::Any, Type::Int | Type::Float) | (Type::Int | Type::Float, Type::Any) => Some(Type::Any),
+        (Type::Any, Type::String(_) | Type::Enum(_)) | (Type::String(_) | Type::Enum(_), Type::Any) if adds => {
+            Some(Type::TEXT)
+        }
+        (Type::Any, Type::List(_)) | (Type::List(_), Type::Any) if adds => Some(Type::List(Box::new(Type::Any))),
+        (Type::Int, Type::Int) => Some(Type::Int),
+        (Type::Float, Type::Float) if operator != Operator::Remainder => Some(Type::Float),
+        (Type::String(_) | Type::Enum(_), Type::String(_) | Type::Enum(_)) if adds => Some(Type::TEXT),
+        (Type::List(a), Type::List(b)) if adds => {
+            Some(Type::List(Box::new(a.as_ref().clone().common(b.as_ref().clone()))))
+        }
+        _ => None,
+    }
+}
+
+fn version_fields() -> Type {
+    let number = |name| TypeField::new(name, Type::Int);
+    Type::Object(vec![number("major"), number("minor"), number("patch"), TypeField::new("pre", Type::TEXT)])
+}
+
+fn network_fields() -> Type {
+    let text = |name| TypeField::new(name, Type::TEXT);
+    let number = |name| TypeField::new(name, Type::Int);
+    Type::Object(vec![text("address"), number("prefix"), text("network"), number("family")])
+}
+
+fn names(fields: &[TypeField]) -> String {
+    listed(&fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>())
+}
+
+/// Names for a help line; the first of many.
+fn listed(names: &[&str]) -> String {
+    const SHOWN_MAX: usize = 12;
+    let shown = names.iter().take(SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN_MAX { format!("{shown} and {} more", names.len() - SHOWN_MAX) } else { shown }
 }

@@ -47,4 +47,12 @@ impl<'a> Values<'a> {
     pub fn set_outcome(&mut self, path: impl Into<String>, outcome: StepOutcome) {
         self.outcomes.insert(path.into(), outcome);
     }
+
+    pub(super) fn binding(&self, name: &str) -> Option<&Binding<'a>> {
+        self.names.get(name)
+    }
+
+    pub(super) fn outcome(&self, path: &str) -> Option<StepOutcome> {
+        self.outcomes.get(path).copied()
+    }
 }

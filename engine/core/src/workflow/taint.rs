@@ -19,7 +19,8 @@ pub(super) fn has_secret(ty: &Type) -> bool {
         | Type::Float
         | Type::String(_)
         | Type::Enum(_)
-        | Type::Bytes
+        | Type::Version
+        | Type::Network
         | Type::Cluster => false,
     }
 }
