@@ -111,10 +111,16 @@ mod tests {
 
     #[test]
     fn fields_are_named_by_their_path_and_book_keeping_is_left_out() {
-        let before = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "a", "resourceVersion": "1", "labels": { "a.b/c": "x" } },
-                             "spec": { "replicas": 1, "containers": [{ "image": "i:1" }], "gone": true }, "status": { "replicas": 1 } });
-        let after = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "a", "resourceVersion": "2", "labels": { "a.b/c": "y" } },
-                            "spec": { "replicas": 1, "containers": [{ "image": "i:2" }, { "image": "s" }], "empty": {} }, "status": {} });
+        let before = json!({
+            "metadata": { "resourceVersion": "1", "labels": { "a.b/c": "x" } },
+            "spec": { "replicas": 1, "containers": [{ "image": "i:1" }], "gone": true },
+            "status": { "replicas": 1 },
+        });
+        let after = json!({
+            "metadata": { "resourceVersion": "2", "labels": { "a.b/c": "y" } },
+            "spec": { "replicas": 1, "containers": [{ "image": "i:2" }, { "image": "s" }], "empty": {} },
+            "status": {},
+        });
         assert_eq!(
             paths(before, after),
             [

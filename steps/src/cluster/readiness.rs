@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_judged_by_its_own_rule() {
-        let progress = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "has timed out" });
+        let progress = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" });
         let failed = json!({ "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded" });
         let ready =
             |status: &str| json!([{ "type": "Ready", "status": status, "reason": "Pending", "message": "issuing" }]);
@@ -360,7 +360,7 @@ mod tests {
                 "Deployment",
                 json!({}),
                 json!({ "observedGeneration": 2, "conditions": [progress] }),
-                Failed("Progressing is False, ProgressDeadlineExceeded: has timed out".into()),
+                Failed("Progressing is False, ProgressDeadlineExceeded".into()),
             ),
             (
                 "apps/v1",
@@ -416,7 +416,8 @@ mod tests {
                 "v1",
                 "Pod",
                 json!({}),
-                json!({ "phase": "Pending", "containerStatuses": [{ "name": "c", "state": { "waiting": { "reason": "ImagePullBackOff" } } }] }),
+                json!({ "phase": "Pending",
+                        "containerStatuses": [{ "name": "c", "state": { "waiting": { "reason": "ImagePullBackOff" } } }] }),
                 not_yet("container c waits, ImagePullBackOff"),
             ),
             ("v1", "Pod", json!({}), json!({ "phase": "Running", "conditions": ready("True") }), Reached),

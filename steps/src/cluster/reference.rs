@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_object_is_named_by_reference_or_by_fields_but_not_by_both() {
-        let reference = json!({ "apiVersion": "v1", "kind": "Secret", "namespace": "a", "name": "b", "cluster": "hub", "uid": "u" });
+        let reference = json!({ "apiVersion": "v1", "kind": "Secret", "namespace": "a", "name": "b", "uid": "u" });
         assert_eq!(named(json!({ "ref": reference })).unwrap().to_string(), "Secret/a/b");
         assert_eq!(
             named(json!({ "apiVersion": "v1", "kind": "Namespace", "name": "b" })).unwrap().to_string(),

@@ -123,6 +123,7 @@ fn refused(message: impl Into<String>) -> StepError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::scripted::{object, widgets};
     use serde_json::json;
 
     fn names(objects: Value) -> Result<Vec<String>, String> {
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn lists_are_opened_and_empty_documents_left_out() {
-        let map = |name: &str| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "a" } });
+        let map = |name: &str| object("v1", "ConfigMap", &format!("a/{name}"), json!({}));
         assert_eq!(
             names(json!([null, { "apiVersion": "v1", "kind": "List", "items": [map("b"), map("c")] }, map("d")]))
                 .unwrap(),
@@ -155,7 +156,8 @@ mod tests {
 
     #[test]
     fn string_data_of_a_secret_is_sent_as_data() {
-        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "a", "namespace": "b" }, "data": { "k": "AA==" }, "stringData": { "p": "hunter2" } });
+        let data = json!({ "data": { "k": "AA==" }, "stringData": { "p": "hunter2" } });
+        let secret = object("v1", "Secret", "b/a", data);
         let all = wanted([secret]).unwrap();
         assert_eq!(all[0].object["data"], json!({ "k": "AA==", "p": "aHVudGVyMg==" }));
         assert!(all[0].object.get("stringData").is_none());
@@ -163,9 +165,9 @@ mod tests {
 
     #[test]
     fn a_definition_brings_the_kind_that_it_names() {
-        let crd = json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "ws.ex.io" }, "spec": { "group": "ex.io", "names": { "kind": "W" } } });
-        let own = json!({ "apiVersion": "ex.io/v1", "kind": "W", "metadata": { "name": "a" } });
-        let other = json!({ "apiVersion": "other.io/v1", "kind": "W", "metadata": { "name": "a" } });
+        let crd = widgets();
+        let own = object("ex.io/v1", "Widget", "a", json!({}));
+        let other = object("other.io/v1", "Widget", "a", json!({}));
         let all = wanted([own, other, crd]).unwrap();
         assert!(brings_kind_of(&all, &all[0].reference) && !brings_kind_of(&all, &all[1].reference));
         assert_eq!(all.iter().map(Wanted::turn).collect::<Vec<_>>(), [Turn::Rest, Turn::Rest, Turn::Definitions]);

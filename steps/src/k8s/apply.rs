@@ -99,8 +99,8 @@ impl Step for Apply {
 
     fn about(&self) -> About {
         let doc = "Makes Kubernetes objects as they are written here.\n\n\
-            Server-side apply in the name of this step: what it no longer says is removed, what belongs to others is left to them \
-            and reported. `undo` deletes only what the run made.";
+            Server-side apply in the name of this step: what it no longer says is removed, what belongs to others is \
+            left to them and reported. `undo` deletes only what the run made.";
         About { undo: UndoDefault::Ask, on: OnCluster::Required, ..About::converging("k8s.apply", doc) }
     }
 
@@ -215,32 +215,31 @@ async fn found(cluster: &Cluster<'_>, wanted: &[Wanted]) -> Result<Outcome, Step
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::scripted::ApiServer;
+    use crate::cluster::scripted::{ApiServer, object, widgets};
     use crate::testing::{Rig, World, runs_twice, survives_failures, survives_kills, survives_refusals, undone_twice};
     use serde_json::json;
     use steps_sdk::outcome::{Certainty, ChangeAction};
     use steps_sdk::{Change, ErrorClass};
 
     fn namespace() -> Value {
-        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "web" } })
+        object("v1", "Namespace", "web", json!({}))
     }
 
     fn config_map(data: Value) -> Value {
-        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "note", "namespace": "web" }, "data": data })
+        object("v1", "ConfigMap", "web/note", json!({ "data": data }))
     }
 
-    fn definition() -> Value {
-        json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "widgets.ex.io" },
-                "spec": { "group": "ex.io", "scope": "Namespaced", "names": { "plural": "widgets", "kind": "Widget" }, "versions": [{ "name": "v1" }] } })
+    fn secret(rest: Value) -> Value {
+        object("v1", "Secret", "web/s", rest)
     }
 
     fn widget() -> Value {
-        json!({ "apiVersion": "ex.io/v1", "kind": "Widget", "metadata": { "name": "w", "namespace": "web" }, "spec": { "size": 3 } })
+        object("ex.io/v1", "Widget", "web/w", json!({ "spec": { "size": 3 } }))
     }
 
     /// Written last first, so that the order is the step's own doing.
     fn everything() -> Value {
-        json!({ "object": [widget(), config_map(json!({ "a": "1" })), definition(), namespace()] })
+        json!({ "object": [widget(), config_map(json!({ "a": "1" })), widgets(), namespace()] })
     }
 
     fn world(inputs: Value) -> World<ApiServer> {
@@ -374,7 +373,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn becoming_an_owner_of_equal_values_is_a_write_and_is_said_beforehand() {
         let world = world(json!({ "object": [namespace()] }));
-        world.outside.there(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "web" } }));
+        world.outside.there(namespace());
         let world = World { inputs: json!({ "object": [config_map(json!({ "a": "1" }))] }), ..world };
         world.outside.there(config_map(json!({ "a": "1" })));
         let changes = previewed(&world).await;
@@ -451,8 +450,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn mistakes_in_the_objects_are_found_before_anything_is_written() {
-        let no_namespace = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });
-        let unknown = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "a" }, "unknown": 1 });
+        let no_namespace = object("v1", "ConfigMap", "a", json!({}));
+        let unknown = object("v1", "Namespace", "a", json!({ "unknown": 1 }));
         for (inputs, code) in [
             (json!({ "object": [] }), "K220"),
             (json!({ "object": [namespace()], "wait": { "load-balancer": true } }), "K220"),
@@ -472,15 +471,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_manifest_is_changed_by_set_and_its_secret_stays_out_of_all_that_is_recorded() {
-        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": "web" }, "stringData": { "password": "hunter2" } });
-        let world = world(
-            json!({ "manifest": [{ "documents": [secret, null], "set": [{ "path": "metadata.labels", "value": { "a": "b" } }] }] }),
-        );
+        let written = secret(json!({ "stringData": { "password": "hunter2" } }));
+        let world = world(json!({ "manifest": [{ "documents": [written, null],
+                                   "set": [{ "path": "metadata.labels", "value": { "a": "b" } }] }] }));
         world.outside.there(namespace());
         let before = previewed(&world).await;
         let outcome = world.rig.run(&Apply, &world.inputs).await.unwrap();
         assert_eq!(world.outside.get("Secret", "s").unwrap()["data"]["password"], "aHVudGVyMg==");
-        world.outside.apply_as("kubectl", json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": "web" }, "data": { "password": "b3RoZXI=" } }));
+        world.outside.apply_as("kubectl", secret(json!({ "data": { "password": "b3RoZXI=" } })));
         let verdict = world.rig.verify(&Apply, &world.inputs, Some(&outcome.outputs)).await.unwrap();
         assert!(matches!(&verdict, Verdict::Drifted(changes) if changes[0].conflict.is_some()), "{verdict:?}");
         let recorded = format!("{before:?} {outcome:?} {verdict:?} {:?}", world.rig.note("made"));
@@ -516,7 +514,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_waits_for_the_address_and_gives_it_out() {
-        let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "lb", "namespace": "web" }, "spec": { "type": "LoadBalancer" } });
+        let service = object("v1", "Service", "web/lb", json!({ "spec": { "type": "LoadBalancer" } }));
         let world = world(json!({ "object": [namespace(), service], "wait": { "load-balancer": true } }));
         let balancer = async {
             crate::testing::eventually("the step waits", || !world.rig.waits().is_empty()).await;

@@ -178,14 +178,10 @@ async fn present(from: &Cluster<'_>, source: &ObjectRef, keys: &[String]) -> Res
 async fn found(to: &Cluster<'_>, one: &Wanted) -> Result<Outcome, StepError> {
     let served = to.must_be_served(&one.reference).await?;
     let live = to.live(&one.reference, &served).await?.unwrap_or_default();
-    let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
-    let reference = serde_json::json!({ "apiVersion": one.reference.api_version, "kind": one.reference.kind, "namespace": one.reference.namespace,
-        "name": one.reference.name, "cluster": to.name, "uid": uid });
-    Ok(Outcome {
-        outputs: serde_json::json!({ "ref": reference }),
-        summary: format!("{} is as wanted", one.reference),
-        same: true,
-    })
+    let uid = live.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+    let outputs = Outputs { r#ref: ObjectRef { cluster: Some(to.name.to_owned()), uid, ..one.reference.clone() } };
+    let outputs = serde_json::to_value(outputs).expect("references have only text fields");
+    Ok(Outcome { outputs, summary: format!("{} is as wanted", one.reference), same: true })
 }
 
 /// What another cluster has to allocate anew or would take for its own: field by field, since each has its own reason.
@@ -232,7 +228,7 @@ fn forget_node_ports(spec: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::scripted::ApiServer;
+    use crate::cluster::scripted::{ApiServer, object};
     use crate::testing::{
         Failing, Rig, World, eventually, runs_twice, survives_failures, survives_kills, survives_refusals, undone_twice,
     };
@@ -259,16 +255,18 @@ mod tests {
     }
 
     fn secret() -> Value {
-        json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-                "metadata": { "name": "leaf", "namespace": "default", "labels": { "a": "b" }, "finalizers": ["ex.io/keep"],
-                              "ownerReferences": [{ "uid": "x" }], "annotations": { LAST_APPLIED: "{\"data\":{\"tls.key\":\"aHVudGVyMg==\"}}" } },
-                "data": { "tls.crt": "Y2VydA==", "tls.key": "aHVudGVyMg==" } })
+        let last_applied = "{\"data\":{\"tls.key\":\"aHVudGVyMg==\"}}";
+        let metadata = json!({ "labels": { "a": "b" }, "finalizers": ["ex.io/keep"], "ownerReferences": [{ "uid": "x" }],
+                               "annotations": { LAST_APPLIED: last_applied } });
+        let data = json!({ "tls.crt": "Y2VydA==", "tls.key": "aHVudGVyMg==" });
+        let rest = json!({ "type": "kubernetes.io/tls", "metadata": metadata, "data": data });
+        object("v1", "Secret", "default/leaf", rest)
     }
 
     fn world(more: Value) -> World<Two> {
         let two = Two { hub: ApiServer::new("hub"), eu: ApiServer::new("eu") };
         two.hub.there(secret());
-        two.eu.there(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "trust" } }));
+        two.eu.there(object("v1", "Namespace", "trust", json!({})));
         let rig = Rig::new().with_clusters(ApiServer::clusters(&[&two.hub, &two.eu]));
         let object =
             json!({ "apiVersion": "v1", "kind": "Secret", "namespace": "default", "name": "leaf", "cluster": "hub" });
@@ -301,8 +299,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_service_is_carried_without_its_addresses_and_ports() {
         let mut world = world(json!({}));
-        world.outside.hub.there(json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "lb", "namespace": "default" },
-            "spec": { "type": "LoadBalancer", "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": [{ "port": 443, "nodePort": 31000 }] }, "status": { "loadBalancer": {} } }));
+        let spec = json!({ "type": "LoadBalancer", "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"],
+                           "ports": [{ "port": 443, "nodePort": 31000 }] });
+        let rest = json!({ "spec": spec, "status": { "loadBalancer": {} } });
+        world.outside.hub.there(object("v1", "Service", "default/lb", rest));
         world.inputs["from"]["object"] =
             json!({ "apiVersion": "v1", "kind": "Service", "namespace": "default", "name": "lb" });
         world.rig.run(&Carry, &world.inputs).await.unwrap();
@@ -336,8 +336,10 @@ mod tests {
         assert!(matches!(&done, Verdict::Done(found) if found.outputs == outcome.outputs), "{done:?}");
         world.outside.hub.controller("Secret", "leaf", |secret| secret["data"]["tls.key"] = json!("bmV3"));
         let drifted = verdict().await;
-        assert!(
-            matches!(&drifted, Verdict::Drifted(changes) if changes[0].action == ChangeAction::Update && changes[0].fields[0].path == "data[\"tls.key\"]")
+        let Verdict::Drifted(changes) = &drifted else { panic!("{drifted:?}") };
+        assert_eq!(
+            (changes[0].action, changes[0].fields[0].path.as_str()),
+            (ChangeAction::Update, "data[\"tls.key\"]")
         );
         assert!(!format!("{drifted:?}").contains("bmV3"));
         world.outside.hub.remove("Secret", "leaf");

@@ -132,7 +132,8 @@ mod tests {
 
     fn set(path: &str, value: Value, kind: Option<&str>) -> Result<Value, String> {
         let mut documents = vec![
-            json!({ "kind": "Deployment", "metadata": { "name": "a", "annotations": {} }, "spec": { "replicas": 1, "containers": [{ "name": "c", "image": "i:1" }] } }),
+            json!({ "kind": "Deployment", "metadata": { "name": "a", "annotations": {} },
+                    "spec": { "replicas": 1, "containers": [{ "name": "c", "image": "i:1" }] } }),
             json!({ "kind": "ConfigMap", "metadata": { "name": "b" } }),
         ];
         let field = SetField { path: path.into(), value, kind: kind.map(str::to_owned), name: None };

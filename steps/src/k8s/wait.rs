@@ -74,8 +74,8 @@ impl Step for WaitFor {
 
     fn about(&self) -> About {
         let doc = "Waits until an object is as it should be.\n\n\
-            Without `condition`, `until`, `absent` or `wait ready=#true` it waits until the object exists. A missing object, kind or API server counts as \
-            waiting; a state that is known to be final ends it at once.";
+            Without `condition`, `until`, `absent` or `wait ready=#true` it waits until the object exists. A missing \
+            object, kind or API server counts as waiting; a state that is known to be final ends it at once.";
         About {
             effect: EffectOf::Fixed(Effect::Pure),
             time_limit: TimeLimit::Wait { for_ms: 10 * 60_000 },
@@ -156,24 +156,30 @@ async fn unmet(cluster: &Cluster<'_>, reference: &ObjectRef, goals: &[Goal]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::scripted::{ApiServer, Fault};
+    use crate::cluster::scripted::{ApiServer, Fault, object, widgets};
     use crate::testing::{Rig, World, eventually, runs_twice, survives_failures, survives_kills, undone_twice};
     use serde_json::json;
     use std::time::Duration;
     use steps_sdk::ErrorClass;
 
     fn deployment(status: Value) -> Value {
-        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "namespace": "default", "generation": 2 }, "spec": { "replicas": 1 }, "status": status })
+        let rest = json!({ "metadata": { "generation": 2 }, "spec": { "replicas": 1 }, "status": status });
+        object("apps/v1", "Deployment", "default/web", rest)
     }
 
     fn available(is: &str) -> Value {
-        json!({ "observedGeneration": 2, "conditions": [{ "type": "Available", "status": is, "reason": "Why", "message": "because" }] })
+        seen(json!({ "type": "Available", "status": is, "reason": "Why", "message": "because" }))
+    }
+
+    fn seen(condition: Value) -> Value {
+        json!({ "observedGeneration": 2, "conditions": [condition] })
     }
 
     fn world(more: Value) -> World<ApiServer> {
         let server = ApiServer::new("hub");
         let rig = Rig::new().with_clusters(ApiServer::clusters(&[&server])).on("hub");
-        let mut inputs = json!({ "object": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": "default" } });
+        let web = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": "default" });
+        let mut inputs = json!({ "object": web });
         for (name, value) in more.as_object().unwrap() {
             inputs[name] = value.clone();
         }
@@ -271,7 +277,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_final_state_ends_it_at_once_with_object_condition_and_reason() {
-        let late = json!({ "observedGeneration": 2, "conditions": [{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out" }] });
+        let gave_up = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" });
+        let late = seen(gave_up);
         for goal in [
             json!({ "condition": { "type": "Available" } }),
             json!({ "wait": { "ready": true } }),
@@ -284,7 +291,7 @@ mod tests {
             assert_eq!((error.code.as_str(), error.class), ("K205", ErrorClass::Permanent), "{goal}");
             assert_eq!(
                 error.message,
-                "Deployment/default/web on cluster `hub` has failed: Progressing is False, ProgressDeadlineExceeded: timed out"
+                "Deployment/default/web on cluster `hub` has failed: Progressing is False, ProgressDeadlineExceeded"
             );
         }
         let world = world(json!({ "condition": { "type": "Progressing", "is": "False" } }));
@@ -310,9 +317,8 @@ mod tests {
             json!({ "apiVersion": "ex.io/v1", "kind": "Widget", "name": "w", "namespace": "default" });
         told(&world, async || {
             waits(&world, "Widget/default/w: not there yet on cluster hub").await;
-            world.outside.there(json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "widgets.ex.io" },
-                "spec": { "group": "ex.io", "scope": "Namespaced", "names": { "plural": "widgets", "kind": "Widget" }, "versions": [{ "name": "v1" }] } }));
-            world.outside.there(json!({ "apiVersion": "ex.io/v1", "kind": "Widget", "metadata": { "name": "w", "namespace": "default" } }));
+            world.outside.there(widgets());
+            world.outside.there(object("ex.io/v1", "Widget", "default/w", json!({})));
         })
         .await
         .unwrap();

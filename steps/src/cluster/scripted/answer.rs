@@ -60,7 +60,8 @@ pub(super) fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Response
                     .collect();
                 ok(
                     200,
-                    json!({ "kind": format!("{}List", kind.kind), "apiVersion": path.version, "metadata": { "resourceVersion": state.store.version.to_string() }, "items": items }),
+                    json!({ "kind": format!("{}List", kind.kind), "apiVersion": path.version, "items": items,
+                            "metadata": { "resourceVersion": state.store.version.to_string() } }),
                 )
             }
         };
@@ -122,7 +123,10 @@ fn patch(
     let before = store.get(&place).cloned();
     match merge::apply(before.as_ref(), wanted, &manager, is("force", "true")) {
         Err(conflicts) => {
-            let cause = |(owner, field): &(String, String)| json!({ "reason": "FieldManagerConflict", "message": format!("conflict with \"{owner}\""), "field": field.replace('/', ".") });
+            let cause = |(owner, field): &(String, String)| {
+                let message = format!("conflict with \"{owner}\"");
+                json!({ "reason": "FieldManagerConflict", "message": message, "field": field.replace('/', ".") })
+            };
             let causes: Vec<Value> = conflicts.iter().map(cause).collect();
             refusal(
                 409,
@@ -162,7 +166,9 @@ fn discovery(version: &str, kinds: &[Kind]) -> Response<Stream> {
     let resources: Vec<Value> = kinds
         .iter()
         .flat_map(|kind| {
-            let resource = |name: String| json!({ "name": name, "singularName": "", "namespaced": kind.is_namespaced, "kind": kind.kind, "verbs": ["get"] });
+            let resource = |name: String| {
+                json!({ "name": name, "singularName": "", "namespaced": kind.is_namespaced, "kind": kind.kind, "verbs": ["get"] })
+            };
             [resource(kind.plural.clone()), resource(format!("{}/status", kind.plural))]
         })
         .collect();
@@ -248,7 +254,8 @@ pub(super) fn refusal(code: u16, reason: &str, message: &str, details: Value) ->
     let details = if details.is_null() { json!({}) } else { details };
     ok(
         code,
-        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message, "details": details }),
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
+                "message": message, "details": details }),
     )
 }
 

@@ -16,7 +16,8 @@ pub(super) fn apply(
     manager: &str,
     is_forced: bool,
 ) -> Result<Value, Vec<(String, String)>> {
-    let identity = json!({ "apiVersion": wanted["apiVersion"], "kind": wanted["kind"], "metadata": { "name": wanted["metadata"]["name"] } });
+    let name = json!({ "name": wanted["metadata"]["name"] });
+    let identity = json!({ "apiVersion": wanted["apiVersion"], "kind": wanted["kind"], "metadata": name });
     let mut object = live.cloned().unwrap_or(identity);
     if let Some(namespace) = wanted.pointer("/metadata/namespace") {
         object["metadata"]["namespace"] = namespace.clone();
@@ -80,12 +81,12 @@ fn owners_of(object: &Value) -> BTreeMap<String, BTreeSet<String>> {
     entries.map(|entries| entries.iter().map(entry).collect()).unwrap_or_default()
 }
 
-/// The time of an entry is that of its manager's last change; the number of fields stands in for a clock.
+/// Entries carry no time: this server has no clock.
 fn write_owners(object: &mut Value, owners: BTreeMap<String, BTreeSet<String>>) {
     let entry = |(manager, fields): (String, BTreeSet<String>)| {
         let fields: Map<String, Value> = fields.into_iter().map(|field| (field, json!({}))).collect();
         let operation = if manager == NOBODY { "Update" } else { "Apply" };
-        json!({ "manager": manager, "operation": operation, "fieldsType": "FieldsV1", "time": fields.len().to_string(), "fieldsV1": fields })
+        json!({ "manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields })
     };
     object["metadata"]["managedFields"] = owners.into_iter().map(entry).collect();
 }

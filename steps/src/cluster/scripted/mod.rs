@@ -17,7 +17,7 @@ use std::task::Poll;
 
 use http::{Request, Response};
 use kube::client::Body;
-use serde_json::Value;
+use serde_json::{Value, json};
 use steps_sdk::StepError;
 use steps_sdk::context::{ClusterHandle, Clusters};
 use tower::BoxError;
@@ -35,6 +35,37 @@ pub(crate) enum Fault {
     CutAfter,
     /// No answer ever comes.
     Silent,
+}
+
+/// An object of a test: `object("v1", "Secret", "web/leaf", …)` lives in the namespace web. `rest` are its further top-level
+/// fields; what it says under `metadata` is added.
+pub(crate) fn object(api_version: &str, kind: &str, name: &str, rest: Value) -> Value {
+    let (namespace, name) = match name.split_once('/') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, name),
+    };
+    let mut object = json!({ "apiVersion": api_version, "kind": kind, "metadata": { "name": name } });
+    if let Some(namespace) = namespace {
+        object["metadata"]["namespace"] = namespace.into();
+    }
+    for (field, value) in rest.as_object().expect("further fields") {
+        match (field.as_str(), value) {
+            ("metadata", Value::Object(more)) => {
+                for (field, value) in more {
+                    object["metadata"][field] = value.clone();
+                }
+            }
+            _ => object[field] = value.clone(),
+        }
+    }
+    object
+}
+
+/// Defines the kind Widget of ex.io/v1.
+pub(crate) fn widgets() -> Value {
+    let spec = json!({ "group": "ex.io", "scope": "Namespaced", "names": { "plural": "widgets", "kind": "Widget" },
+                       "versions": [{ "name": "v1" }] });
+    object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "widgets.ex.io", json!({ "spec": spec }))
 }
 
 #[derive(Clone)]
@@ -57,7 +88,7 @@ impl ApiServer {
     /// With the namespace `default`.
     pub(crate) fn new(name: &'static str) -> ApiServer {
         let server = ApiServer { name, state: Arc::default() };
-        server.there(serde_json::json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "default" } }));
+        server.there(object("v1", "Namespace", "default", json!({})));
         server.state().store.writes = 0;
         server
     }

@@ -161,9 +161,6 @@ impl Store {
                 for field in ["resourceVersion", "uid"] {
                     object["metadata"].as_object_mut().expect("objects have metadata").shift_remove(field);
                 }
-                for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-                    entry.as_object_mut().expect("entries are objects").shift_remove("time");
-                }
                 object
             })
             .collect()
