@@ -16,7 +16,8 @@ use super::words;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry<'a> {
     pub word: Word,
-    pub step: &'a StepView,
+    /// `None`: it is about the run.
+    pub step: Option<&'a StepView>,
     /// Since the step started; `None` where that says nothing.
     pub took_ms: Option<u64>,
     pub text: String,
@@ -36,14 +37,15 @@ impl Entry<'_> {
             | Word::Undo
             | Word::Again
             | Word::Hold
-            | Word::Free => true,
+            | Word::Free
+            | Word::Note => true,
             Word::Run | Word::Retry | Word::Wait | Word::Warn => false,
         }
     }
 }
 
-/// The entry of a notice that the view has already taken in; `None` for what is not about a step, and for what only the engine
-/// remembers.
+/// The entry of a notice that the view has already taken in; `None` for the beginning and the end of a run, which are told at
+/// length, and for what only the engine remembers.
 pub fn of<'a>(notice: &Notice, view: &'a RunView) -> Option<Entry<'a>> {
     match notice {
         Notice::Recorded(recorded) => {
@@ -51,20 +53,35 @@ pub fn of<'a>(notice: &Notice, view: &'a RunView) -> Option<Entry<'a>> {
             let (word, text) = said(&recorded.event, step, recorded.time)?;
             let is_timed = matches!(word, Word::Ok | Word::Same | Word::Fail | Word::Retry | Word::Stop);
             let took_ms = (is_timed && step.started.is_some()).then(|| step.took_ms(recorded.time));
-            Some(Entry { word, step, took_ms, text, time: recorded.time })
+            Some(Entry { word, step: Some(step), took_ms, text, time: recorded.time })
         }
         Notice::StepWaiting { step, reason, since } => {
             let step = view.step(step)?;
             let took_ms = Some(step.took_ms(*since));
-            Some(Entry { word: Word::Wait, step, took_ms, text: words::clean(reason).into_owned(), time: *since })
+            Some(Entry {
+                word: Word::Wait,
+                step: Some(step),
+                took_ms,
+                text: words::clean(reason).into_owned(),
+                time: *since,
+            })
         }
-        Notice::Stopping { .. } => None,
+        Notice::Stopping { time } => {
+            let running = words::count(view.counts.running, "running step");
+            let text =
+                format!("nothing more is started; waits for {running} to be safe, a second interrupt leaves at once");
+            Some(Entry { word: Word::Stop, step: None, took_ms: None, text, time: *time })
+        }
+        Notice::Remark { step, time, text } => {
+            let step = step.as_ref().and_then(|id| view.step(id));
+            Some(Entry { word: Word::Note, step, took_ms: None, text: words::clean(text).into_owned(), time: *time })
+        }
         Notice::Log { step, time, level, message } => match level {
             LogLevel::Error | LogLevel::Warn => {
                 let step = view.step(step)?;
                 Some(Entry {
                     word: Word::Warn,
-                    step,
+                    step: Some(step),
                     took_ms: None,
                     text: words::clean(message).into_owned(),
                     time: *time,

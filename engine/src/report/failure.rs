@@ -1,5 +1,7 @@
 //! A failed step, told once: what and after how long, where in the file, why, what was done, what to do.
 
+use steps_sdk::ErrorClass;
+
 use super::RunView;
 use super::line::Line;
 use super::look::Style;
@@ -70,7 +72,10 @@ fn head(step: &StepView, view: &RunView) -> Line {
         when = format!("  after {}", words::duration(ended.since(started)));
     }
     if step.attempt > 0 {
-        when.push_str(&format!(" (attempt {} of {})", step.attempt, step.attempts_max.max(step.attempt)));
+        let vain = step.error.as_ref().is_some_and(|error| error.class == ErrorClass::Permanent)
+            && step.attempt < step.attempts_max;
+        let rest = if vain { ", another would fail alike" } else { "" };
+        when.push_str(&format!(" (attempt {} of {}{rest})", step.attempt, step.attempts_max.max(step.attempt)));
     } else {
         when.push_str("  before its first attempt");
     }

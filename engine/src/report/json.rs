@@ -90,7 +90,7 @@ impl<'a> Line<'a> {
                 line.since = Some(words::rfc3339(*since));
                 Some(line)
             }
-            Notice::Log { .. } | Notice::Stopping { .. } => None,
+            Notice::Log { .. } | Notice::Stopping { .. } | Notice::Remark { .. } => None,
         }
     }
 

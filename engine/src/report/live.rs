@@ -40,6 +40,8 @@ pub struct Live {
     drawn: Vec<usize>,
     last_frame: Option<Timestamp>,
     columns: (usize, usize),
+    /// Before the first event is durable there is no run to show.
+    has_begun: bool,
 }
 
 impl Live {
@@ -56,6 +58,7 @@ impl Live {
             drawn: Vec::new(),
             last_frame: None,
             columns: (lane, step),
+            has_begun: false,
         }
     }
 
@@ -84,13 +87,12 @@ impl Live {
         let look = &self.setting.look;
         let (lane_width, step_width) = self.columns;
         let glyphs = look.glyphs();
-        let lane = &self.view.lanes[entry.step.lane].name;
+        let line = Line::new().text(" ").with(entry.word.style(), words::pad(entry.word.text(), 5));
+        let Some(step) = entry.step else { return line.text(format!(" {}", entry.text)) };
+        let lane = &self.view.lanes[step.lane].name;
         let took = entry.took_ms.map(words::duration).unwrap_or_default();
-        Line::new()
-            .text(" ")
-            .with(entry.word.style(), words::pad(entry.word.text(), 5))
-            .text(format!(" {} ", words::pad(&words::fit(lane, lane_width, glyphs.ellipsis), lane_width)))
-            .text(words::pad(&words::fit(entry.step.id.as_str(), step_width, glyphs.ellipsis), step_width))
+        line.text(format!(" {} ", words::pad(&words::fit(lane, lane_width, glyphs.ellipsis), lane_width)))
+            .text(words::pad(&words::fit(step.id.as_str(), step_width, glyphs.ellipsis), step_width))
             .text(format!(" {}  ", words::pad_left(&took, 6)))
             .text(entry.text.clone())
     }
@@ -102,8 +104,9 @@ impl Reporter for Live {
         if let Notice::Recorded(recorded) = notice
             && matches!(recorded.event, Event::RunStarted { .. } | Event::RunResumed { .. })
         {
-            self.look_again();
-            return self.out.write_all(summary::heading(&self.view, &self.setting).as_bytes());
+            self.lasting.extend(summary::heading_lines(&self.view, &self.setting));
+            self.has_begun = true;
+            return Ok(());
         }
         if let Some(entry) = entry::of(notice, &self.view)
             && entry.is_lasting()
@@ -115,6 +118,9 @@ impl Reporter for Live {
     }
 
     fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        if !self.has_begun {
+            return Ok(());
+        }
         match self.last_frame {
             Some(last) if now.since(last) < FRAME_MS && now >= last => Ok(()),
             _ => self.frame(now),

@@ -162,6 +162,28 @@ fn the_region_moves_down_and_finished_steps_stay() {
 }
 
 #[test]
+fn nothing_is_drawn_over_the_heading_and_remarks_stay() {
+    let mut stage = Stage::new(view(), 80);
+    stage.show(&[], 0);
+    assert_eq!(stage.screen.text(), "", "there is no run yet");
+    stage.show(&failing()[..5], 100);
+    let remark = |step, text: &str| Notice::Remark { step, time: at(200), text: text.into() };
+    stage.show(
+        &[
+            remark(None, "a key was made"),
+            remark(Some(id("ns")), "cannot be told, kept"),
+            Notice::Stopping { time: at(201) },
+        ],
+        300,
+    );
+    let text = stage.screen.text();
+    assert!(text.starts_with("zheng  run zheng-7f3a"), "{text}");
+    assert!(text.contains("\n NOTE  a key was made\n"), "{text}");
+    assert!(text.contains("\n NOTE  hub     ns "), "{text}");
+    assert!(text.contains("\n STOP  nothing more is started; waits for 2 running steps"), "{text}");
+}
+
+#[test]
 fn frames_come_at_most_ten_times_a_second() {
     let mut stage = Stage::new(view(), 80);
     stage.show(&failing()[..5], 1_000);

@@ -13,6 +13,8 @@ pub enum Notice {
     StepWaiting { step: StepId, reason: String, since: Timestamp },
     /// Somebody asked for a stop: nothing is started any more, what runs is given time to reach a safe point.
     Stopping { time: Timestamp },
+    /// Something that the engine itself has to say, about a step or the run; always shown.
+    Remark { step: Option<StepId>, time: Timestamp, text: String },
     /// A line that a step wrote; its full log is on disk.
     Log { step: StepId, time: Timestamp, level: LogLevel, message: String },
 }

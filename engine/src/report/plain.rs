@@ -51,22 +51,13 @@ impl Reporter for Plain {
         {
             return self.out.write_all(summary::heading(&self.view, &self.setting).as_bytes());
         }
-        if let Notice::Stopping { time } = notice {
-            let running = words::count(self.view.counts.running, "running step");
-            let line = Line::new()
-                .with(Style::Quiet, words::clock(*time))
-                .text(" ")
-                .with(Word::Stop.style(), words::pad(Word::Stop.text(), 5))
-                .text(format!(
-                    " starts nothing more, waits for {running} to be safe; a second interrupt leaves at once"
-                ));
-            return self.write(&line);
-        }
         let Some(entry) = entry::of(notice, &self.view) else { return Ok(()) };
-        if entry.step.state.is_active() {
-            self.heard.insert(entry.step.id.clone(), entry.time);
-        } else {
-            self.heard.remove(&entry.step.id);
+        if let Some(step) = entry.step {
+            if step.state.is_active() {
+                self.heard.insert(step.id.clone(), entry.time);
+            } else {
+                self.heard.remove(&step.id);
+            }
         }
         let line = entry_line(&entry, &self.view, self.label_width);
         self.write(&line)
@@ -112,7 +103,8 @@ impl Plain {
                     None => ("running, without a reason to wait".into(), heard.unwrap_or(now)),
                 };
                 let text = format!("unchanged for {}: {reason}", unchanged(now.since(since)));
-                let entry = Entry { word: Word::Wait, step, took_ms: Some(step.took_ms(now)), text, time: now };
+                let entry =
+                    Entry { word: Word::Wait, step: Some(step), took_ms: Some(step.took_ms(now)), text, time: now };
                 lines.push(entry_line(&entry, &self.view, self.label_width));
             }
         }
@@ -139,12 +131,13 @@ fn entry_line(entry: &Entry<'_>, view: &RunView, label_width: usize) -> Line {
         (Word::Wait, Some(ms)) => words::age(ms),
         (_, Some(ms)) => words::duration(ms),
     };
-    Line::new()
+    let line = Line::new()
         .with(Style::Quiet, words::clock(entry.time))
         .text(" ")
         .with(entry.word.style(), words::pad(entry.word.text(), 5))
-        .text(" ")
-        .text(words::pad(&view.label(entry.step), label_width))
+        .text(" ");
+    let Some(step) = entry.step else { return line.text(entry.text.clone()) };
+    line.text(words::pad(&view.label(step), label_width))
         .text(format!(" {}  ", words::pad_left(&time, 6)))
         .text(entry.text.clone())
 }
@@ -192,6 +185,23 @@ mod tests {
                 "14:04:13Z WAIT  hub/etcd                    2m02s  unchanged for 2m00s: Etcd/etcd-root Ready=False: 1 of 3 members",
                 "14:05:13Z WAIT  hub/etcd                    3m02s  unchanged for 3m00s: Etcd/etcd-root Ready=False: 1 of 3 members",
             ]
+        );
+    }
+
+    #[test]
+    fn what_the_engine_has_to_say_is_a_line_too() {
+        let paper = Paper::default();
+        let mut plain = plain(&paper);
+        for notice in &failing()[..5] {
+            plain.event(notice).unwrap();
+        }
+        paper.take();
+        plain.event(&Notice::Remark { step: None, time: at(30), text: "a key was made".into() }).unwrap();
+        plain.event(&Notice::Stopping { time: at(40) }).unwrap();
+        assert_eq!(
+            paper.take(),
+            "14:02:11Z NOTE  a key was made\n\
+             14:02:11Z STOP  nothing more is started; waits for 2 running steps to be safe, a second interrupt leaves at once\n"
         );
     }
 

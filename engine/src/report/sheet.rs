@@ -105,6 +105,10 @@ impl<'a> Sheet<'a> {
         }
     }
 
+    pub fn into_lines(self) -> Vec<Line> {
+        self.lines
+    }
+
     pub fn render(&self) -> String {
         self.lines.iter().map(|line| line.render(self.look) + "\n").collect()
     }

@@ -41,6 +41,11 @@ pub enum OutputValue {
 
 /// Which run, of which plan, over which clusters. Shown when a run starts and when it is resumed.
 pub fn heading(view: &RunView, setting: &Setting) -> String {
+    heading_lines(view, setting).iter().map(|line| line.render(&setting.look) + "\n").collect()
+}
+
+/// The same as lines, for a view that fits them to its terminal.
+pub fn heading_lines(view: &RunView, setting: &Setting) -> Vec<Line> {
     let mut sheet = Sheet::new(&setting.look);
     let verb = if view.sessions > 1 { "resume" } else { "run" };
     let mut head = Line::new()
@@ -68,7 +73,7 @@ pub fn heading(view: &RunView, setting: &Setting) -> String {
         sheet.push(Line::new().text(format!("  {name} = {context}  ")).with(Style::Quiet, format!("uid {uid}  {how}")));
     }
     sheet.gap();
-    sheet.render()
+    sheet.into_lines()
 }
 
 /// How it ended: counts and outputs, or failures, parked steps, open holds, and how to go on.

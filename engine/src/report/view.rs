@@ -111,6 +111,7 @@ impl RunView {
                 }
             }
             Notice::Stopping { .. } => self.is_stopping = true,
+            Notice::Remark { .. } => {}
             Notice::Log { step, message, .. } => {
                 if let Some(step) = self.step_mut(step) {
                     step.last_log = Some(message.clone());

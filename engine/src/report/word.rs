@@ -23,6 +23,7 @@ pub enum Word {
     /// It was given back.
     Free,
     Warn,
+    Note,
 }
 
 impl Word {
@@ -42,12 +43,13 @@ impl Word {
             Word::Hold => "HOLD",
             Word::Free => "FREE",
             Word::Warn => "WARN",
+            Word::Note => "NOTE",
         }
     }
 
     pub fn style(self) -> Style {
         match self {
-            Word::Run => Style::Normal,
+            Word::Run | Word::Note => Style::Normal,
             Word::Ok | Word::Free => Style::Good,
             Word::Same | Word::Skip => Style::Quiet,
             Word::Fail => Style::Bad,
