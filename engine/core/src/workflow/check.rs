@@ -13,7 +13,7 @@ use super::absence;
 use super::fit::may_name_cluster;
 use super::infer::{common, type_of_value};
 use super::names::Root;
-use super::taint::{has_secret, takes_secret};
+use super::taint::takes_secret;
 use super::types::{Step, Workflow};
 use super::written::{Content, Formula, Written};
 use crate::diagnostic::{Place, Problem};
@@ -140,7 +140,7 @@ impl<'w> Checker<'w> {
     fn find_secrets(&mut self, written: &Written, spot: Spot<'_>, tainted: &mut Vec<Place>) {
         match &written.content {
             Content::Formula(formula) => {
-                if has_secret(&self.type_of(formula, spot)) {
+                if self.type_of(formula, spot).has_secret() {
                     tainted.push(formula.at);
                 }
             }
@@ -335,7 +335,7 @@ impl<'w> Checker<'w> {
     /// Whether a formula of this type can stand at its place.
     fn fits(&mut self, formula: &Formula, ty: &Type, spot: Spot<'_>) {
         let wants = &formula.wants;
-        if has_secret(ty) && !takes_secret(&wants.schema) {
+        if ty.has_secret() && !takes_secret(&wants.schema) {
             let problem = Problem::error("L218", formula.at, format!("`{}` does not take a secret", wants.what));
             self.problems.push(problem.help("secrets go only to fields that are made for them, such as `key=NAME`"));
             return;
@@ -351,7 +351,7 @@ impl<'w> Checker<'w> {
                 matches!(wanted, Type::String(_) | Type::Enum(_)) && matches!(ty, Type::Int | Type::Float | Type::Bool);
             self.problems.push(match (is_text, formula.text()) {
                 (true, Some(text)) => problem.help(format!("make a text of it: `string({text})`")),
-                _ => problem,
+                _ => problem.label(format!("of type {ty}")),
             });
             return;
         }

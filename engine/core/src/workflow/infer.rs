@@ -18,10 +18,7 @@ pub(super) fn type_of_value(value: &Value) -> Type {
     }
 }
 
-/// The type of every item, or any when they differ.
+/// The type that all items have.
 pub(super) fn common(types: &[Type]) -> Type {
-    match types.split_first() {
-        Some((first, rest)) if rest.iter().all(|ty| ty == first) => first.clone(),
-        _ => Type::Any,
-    }
+    types.iter().cloned().reduce(Type::common).unwrap_or(Type::Any)
 }

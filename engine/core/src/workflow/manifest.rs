@@ -31,7 +31,7 @@ pub(super) fn written(decoder: &mut Decoder<'_>, path: &Spanned<String>, what: &
                         parsed
                             .iter()
                             .filter(|yaml| !yaml.value.is_null())
-                            .map(|yaml| Reader { decoder, id: *id, what }.value(yaml)),
+                            .map(|yaml| Reader { decoder, id: *id, text: &source.text, what }.value(yaml)),
                     ),
                     Err(failure) => decoder.problems.push(failure.problem(*id, path)),
                 }
@@ -79,27 +79,36 @@ fn parse(source: &Source) -> Result<Vec<serde_saphyr::Spanned<Yaml>>, Failure> {
         budget: serde_saphyr::budget! { max_depth: NESTING_MAX },
     };
     serde_saphyr::from_multiple_with_options(&source.text, options).map_err(|error| {
-        let place = error.location().and_then(|location| bytes(&location));
+        let place = error.location().and_then(|location| bytes(&location, &source.text));
         Failure { message: error.to_string(), place }
     })
 }
 
-fn bytes(location: &serde_saphyr::Location) -> Option<(usize, usize)> {
+/// Bytes of a place in the file. The parser gives errors by line and column only.
+fn bytes(location: &serde_saphyr::Location, text: &str) -> Option<(usize, usize)> {
     let span = location.span();
-    let start = usize::try_from(span.byte_offset()?).ok()?;
-    let length = usize::try_from(span.byte_len().unwrap_or(1)).ok()?;
-    Some((start, start + length.max(1)))
+    if let (Some(start), Some(length)) = (span.byte_offset(), span.byte_len()) {
+        let start = usize::try_from(start).ok()?;
+        return Some((start, start + usize::try_from(length).ok()?.max(1)));
+    }
+    let line = usize::try_from(location.line()).ok()?.checked_sub(1)?;
+    let column = usize::try_from(location.column()).ok()?.checked_sub(1)?;
+    let line_start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let start = text[line_start..].char_indices().nth(column).map_or(text.len(), |(offset, _)| line_start + offset);
+    let length = text[start..].chars().next().map_or(0, char::len_utf8);
+    Some((start, start + length))
 }
 
 struct Reader<'r, 'a> {
     decoder: &'r mut Decoder<'a>,
     id: SourceId,
+    text: &'r str,
     what: &'r str,
 }
 
 impl Reader<'_, '_> {
     fn value(&mut self, yaml: &serde_saphyr::Spanned<Yaml>) -> Written {
-        let (start, end) = bytes(&yaml.referenced).unwrap_or((0, 0));
+        let (start, end) = bytes(&yaml.referenced, self.text).unwrap_or((0, 0));
         let at = Place::new(self.id, start, end);
         match &yaml.value {
             Yaml::Scalar(Value::String(text)) => self.text(text, at),

@@ -1,31 +1,8 @@
-//! Where secrets are, by type: which values hold one, and which places take one.
+//! Where secrets may go. Which values hold one is known by their type.
 
 use steps_sdk::schema::{Reference, Schema, Shape};
 
-use crate::expr::Type;
-
-/// Whether a value of this type holds a secret.
-pub(super) fn has_secret(ty: &Type) -> bool {
-    match ty {
-        Type::Secret => true,
-        Type::List(inner) | Type::Map(inner) | Type::Nullable(inner) => has_secret(inner),
-        Type::Object(fields) => fields.iter().any(|field| has_secret(&field.ty)),
-        // The outputs of a step are taken one by one.
-        Type::Step(_)
-        | Type::Any
-        | Type::Null
-        | Type::Bool
-        | Type::Int
-        | Type::Float
-        | Type::String(_)
-        | Type::Enum(_)
-        | Type::Version
-        | Type::Network
-        | Type::Cluster => false,
-    }
-}
-
-/// Whether a place of this schema takes one.
+/// Whether a place of this schema takes a secret, or a value that holds one.
 pub(super) fn takes_secret(schema: &Schema) -> bool {
     match &schema.shape {
         Shape::Reference(reference) => *reference == Reference::Secret,

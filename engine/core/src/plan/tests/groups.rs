@@ -141,7 +141,7 @@ fn settings_come_from_the_step_then_the_defaults_then_the_engine() {
     let head = "workflow t { defaults { timeout \"7m\"; retry attempts=5 cap=\"1m\" on=any }; limits parallel=3 }\n";
     let plan = super::try_plan(
         &format!("{head}step a uses=value.set {{ x 1 }}\nstep b uses=value.set {{ x 1; timeout \"1s\"; retry attempts=2 backoff=constant first=\"2m\" }}\nstep c uses=k.wait\nstep d uses=k.wait {{ wait for=\"9s\" }}\n\
-         step e uses=d.records {{ zone \"a.b\"; wait resolves }}"),
+         step e uses=d.records {{ zone \"a.b\"; wait {{ resolves }} }}"),
         &[],
     )
     .unwrap();

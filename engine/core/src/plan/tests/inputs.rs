@@ -58,7 +58,7 @@ fn a_text_that_does_not_fit_is_refused_with_its_reason() {
 
 #[test]
 fn what_is_missing_and_what_is_unknown_come_together() {
-    let text = "workflow t\ninput domain type=hostname doc=\"The zone.\"\ninput size type=int";
+    let text = "workflow t\ninput domain type=hostname doc=\"The zone.\"\ninput count type=int";
     let problems = try_plan(text, &[("domian", "x")]).unwrap_err();
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["P002", "P001", "P001"]);

@@ -14,13 +14,13 @@ fn a_tree_names_each_step_once() {
         render::tree(&plan),
         "\
 shop
-├─ ca                     value.set
-└─ space                  k.apply on eu
-   ├─ region[a].leaf      value.set, also after ca
-   │  └─ region[a].web    k.apply on us
-   ├─ region[b].leaf      value.set, also after ca
-   │  └─ region[b].web    k.apply on us
-   └─ note                value.set, when failed(space)
+├─ ca                   value.set
+└─ space                k.apply on eu
+   ├─ region[a].leaf    value.set, also after ca
+   │  └─ region[a].web  k.apply on us
+   ├─ region[b].leaf    value.set, also after ca
+   │  └─ region[b].web  k.apply on us
+   └─ note              value.set, when failed(space)
 "
     );
 }

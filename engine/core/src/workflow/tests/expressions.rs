@@ -21,13 +21,13 @@ fn references_make_edges_and_needless_needs_are_told() {
 
 #[test]
 fn a_name_that_is_not_there_is_marked_itself() {
-    check("step b uses=value.set { y \"${nobody.x}\" }", &[("L121", "nobody")]);
-    check(&format!("{A}step b uses=value.set {{ y \"${{a.cuont}}\" }}"), &[("L122", "cuont")]);
-    check("step b uses=value.set { y \"${inputs.domian}\" }", &[("L122", "domian")]);
-    check("step b uses=value.set when=\"inputs.nn == 1\" { y 1 }", &[("L122", "nn")]);
-    check("step b uses=value.set { y \"${clusters.mars}\" }", &[("L122", "mars")]);
+    check("step b uses=value.set { y \"${nobody.x}\" }", &[("L110", "nobody")]);
+    check(&format!("{A}step b uses=value.set {{ y \"${{a.cuont}}\" }}"), &[("L111", "cuont")]);
+    check("step b uses=value.set { y \"${inputs.domian}\" }", &[("L111", "domian")]);
+    check("step b uses=value.set when=\"inputs.nn == 1\" { y 1 }", &[("L111", "nn")]);
+    check("step b uses=value.set { y \"${clusters.mars}\" }", &[("L111", "mars")]);
     check("step b uses=value.set { y \"${run.id} ${run.started}\" }", &[]);
-    check("step b uses=value.set { y \"${run.idd}\" }", &[("L122", "idd")]);
+    check("step b uses=value.set { y \"${run.idd}\" }", &[("L111", "idd")]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn what_value_set_is_given_is_what_it_gives() {
     let text = "step a uses=value.set { count \"${inputs.n}\"; words \"${inputs.list}\"; deep { x 1 } }\n";
     check(&format!("{text}step b uses=t.every {{ count \"${{a.count}}\"; host \"${{a.words[0]}}\" }}"), &[]);
     check(&format!("{text}step b uses=t.every {{ text \"${{a.count}}\" }}"), &[("L222", "\"${a.count}\"")]);
-    check(&format!("{text}step b uses=t.every {{ free \"${{a.deep.y}}\" }}"), &[("L122", "y")]);
+    check(&format!("{text}step b uses=t.every {{ free \"${{a.deep.y}}\" }}"), &[("L111", "y")]);
     // Also when the file names the giver last.
     check(&format!("step b uses=t.every {{ text \"${{a.count}}\" }}\n{text}"), &[("L222", "\"${a.count}\"")]);
 }
@@ -109,7 +109,7 @@ fn secrets_go_only_where_they_are_taken() {
     let leaf = "step leaf uses=p.leaf { common-name a; keep file=k }\n";
     check("step a uses=d.records { zone \"a.b\" key=\"${token}\" }", &[]);
     check(&format!("{leaf}step a uses=t.every {{ secret \"${{leaf.key}}\" }}"), &[]);
-    check("step a uses=t.every { text \"x ${token}\" }", &[("L125", "token")]);
+    check("step a uses=t.every { text \"x ${token}\" }", &[("L116", "token")]);
     check("step a uses=value.set { x \"${token}\" }", &[("L218", "\"${token}\"")]);
     check("step a uses=value.set { x \"${[token]}\" }", &[("L218", "\"${[token]}\"")]);
     check(&format!("{leaf}step a uses=t.every {{ free \"${{leaf.key}}\" }}"), &[("L218", "\"${leaf.key}\"")]);
@@ -150,7 +150,7 @@ fn steps_of_groups_are_named_from_outside_and_from_inside() {
     check(&format!("{group}step c uses=t.every {{ text \"${{a.text}}\" }}"), &[("L216", "a.text")]);
     check(&format!("{group}step c uses=t.every {{ text \"${{g['a'].a.text}}\" }}"), &[]);
     check(&format!("{group}step c uses=t.every {{ text \"${{g.a.b.text}}\" }}"), &[]);
-    check(&format!("{group}step c uses=t.every {{ text \"${{g['a'].c.text}}\" }}"), &[("L122", "c")]);
+    check(&format!("{group}step c uses=t.every {{ text \"${{g['a'].c.text}}\" }}"), &[("L111", "c")]);
     check(&format!("{group}step c uses=t.every {{ free \"${{g.map(k, g[k].b.count)}}\" }}"), &[]);
     check(
         "for-each s in=\"inputs.list\" as=g { step a uses=t.every { text \"${g['a'].a.text}\" } }",
@@ -160,7 +160,7 @@ fn steps_of_groups_are_named_from_outside_and_from_inside() {
         &format!("{group}for-each t in=\"inputs.list\" as=h {{ step c uses=t.every {{ text \"${{g[t].a.text}}\" }} }}"),
         &[],
     );
-    check(&format!("{group}step c uses=t.every {{ text \"${{s}}\" }}"), &[("L121", "s")]);
+    check(&format!("{group}step c uses=t.every {{ text \"${{s}}\" }}"), &[("L110", "s")]);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn conditions_over_objects_are_read_when_the_file_is() {
 #[test]
 fn retry_conditions_are_over_the_error() {
     check("step a uses=value.set { x 1; retry on=\"error.code == 'K201'\" }", &[]);
-    check("step a uses=value.set { x 1; retry on=\"error.kode == 'K201'\" }", &[("L122", "kode")]);
+    check("step a uses=value.set { x 1; retry on=\"error.kode == 'K201'\" }", &[("L111", "kode")]);
     check("step a uses=value.set { x 1; retry on=\"error.code\" }", &[("L222", "\"error.code\"")]);
 }
 

@@ -4,6 +4,7 @@ mod body;
 mod expressions;
 pub(crate) mod kinds;
 mod language;
+mod manifests;
 
 use crate::diagnostic::{Severity, Source, SourceId};
 use crate::syntax;
