@@ -38,7 +38,9 @@ impl Json {
 
 impl Reporter for Json {
     fn event(&mut self, notice: &Notice) -> io::Result<()> {
-        self.view.apply(notice);
+        if !self.view.apply(notice) {
+            return Ok(());
+        }
         let Some(line) = Line::of(notice, &self.view) else { return Ok(()) };
         serde_json::to_writer(&mut self.out, &line)?;
         self.out.write_all(b"\n")
@@ -219,6 +221,18 @@ mod tests {
         assert_eq!(names[..4], ["run-started", "step-started", "step-succeeded", "step-started"]);
         assert_eq!(names.last(), Some(&"run-finished"));
         assert_eq!(lines.last().unwrap()["summary"], "failed");
+    }
+
+    #[test]
+    fn a_reason_is_told_once() {
+        let mut notices = failing()[..9].to_vec();
+        notices.extend([
+            waiting("etcd", 3_000, "Etcd/etcd-root Ready=False: 1 of 3 members"),
+            waiting("etcd", 4_000, "another"),
+        ]);
+        let lines = lines(&notices);
+        assert_eq!(lines.len(), 10);
+        assert_eq!(lines[9]["reason"], "another");
     }
 
     #[test]

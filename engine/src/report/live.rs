@@ -100,7 +100,9 @@ impl Live {
 
 impl Reporter for Live {
     fn event(&mut self, notice: &Notice) -> io::Result<()> {
-        self.view.apply(notice);
+        if !self.view.apply(notice) {
+            return Ok(());
+        }
         if let Notice::Recorded(recorded) = notice
             && matches!(recorded.event, Event::RunStarted { .. } | Event::RunResumed { .. })
         {

@@ -45,7 +45,9 @@ impl Plain {
 
 impl Reporter for Plain {
     fn event(&mut self, notice: &Notice) -> io::Result<()> {
-        self.view.apply(notice);
+        if !self.view.apply(notice) {
+            return Ok(());
+        }
         if let Notice::Recorded(recorded) = notice
             && matches!(recorded.event, Event::RunStarted { .. } | Event::RunResumed { .. })
         {

@@ -101,14 +101,17 @@ impl RunView {
         view
     }
 
-    /// Takes one notice into the picture.
-    pub fn apply(&mut self, notice: &Notice) {
+    /// Takes one notice into the picture; answers whether it said anything new. A step that looks every half second and tells
+    /// each time why it still waits must neither fill a log nor make an old reason look young.
+    pub fn apply(&mut self, notice: &Notice) -> bool {
         match notice {
             Notice::Recorded(recorded) => self.record(recorded),
             Notice::StepWaiting { step, reason, since } => {
-                if let Some(step) = self.step_mut(step) {
-                    step.waiting = Some(Waiting { reason: reason.clone(), since: *since });
+                let Some(step) = self.step_mut(step) else { return false };
+                if step.waiting.as_ref().is_some_and(|waiting| waiting.reason == *reason) {
+                    return false;
                 }
+                step.waiting = Some(Waiting { reason: reason.clone(), since: *since });
             }
             Notice::Stopping { .. } => self.is_stopping = true,
             Notice::Remark { .. } => {}
@@ -118,6 +121,7 @@ impl RunView {
                 }
             }
         }
+        true
     }
 
     /// Takes one event into the picture; a resume and `status` feed the whole journal through here.
@@ -265,6 +269,16 @@ mod tests {
         let open: Vec<(&str, Option<&str>)> =
             view.holds.iter().map(|hold| (hold.name.as_str(), hold.cluster.as_ref().map(|c| c.0.as_str()))).collect();
         assert_eq!(open, [("cordon", Some("hub"))]);
+    }
+
+    #[test]
+    fn a_reason_that_is_told_again_keeps_its_age() {
+        let mut view = after(&failing()[..9]);
+        let reason = view.step(&id("etcd")).unwrap().waiting.clone().unwrap().reason;
+        assert!(!view.apply(&waiting("etcd", 9_000, &reason)));
+        assert_eq!(view.step(&id("etcd")).unwrap().waiting.as_ref().unwrap().since, at(2_430));
+        assert!(view.apply(&waiting("etcd", 9_000, "another")));
+        assert_eq!(view.step(&id("etcd")).unwrap().waiting.as_ref().unwrap().since, at(9_000));
     }
 
     #[test]
