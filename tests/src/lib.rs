@@ -10,4 +10,8 @@ pub mod lab;
 
 pub mod program;
 
+pub mod rollout;
+
+pub mod trust;
+
 pub use program::program;

@@ -151,6 +151,8 @@ impl<F: Fn(Said) + Send> Desk<F> {
 
     async fn serve(&mut self, request: Request) {
         match request {
+            // Many steps say it with each look; only a new reason is news.
+            Request::Waiting { reason } if self.waited_for.as_ref() == Some(&reason) => {}
             Request::Waiting { reason } => {
                 self.waited_for = Some(reason.clone());
                 (self.said)(Said::Waiting { reason });

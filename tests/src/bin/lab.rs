@@ -33,6 +33,8 @@ enum Action {
     Down { dir: Option<PathBuf> },
     /// Say what runs, and where
     Status { dir: Option<PathBuf> },
+    /// Bring a fresh lab up, carry workflows/region-trust.kdl out twice and once with kills, and end it
+    Trust,
     /// End a lab when standard input closes, and remove it; for tests
     #[command(hide = true)]
     Guard { dir: PathBuf },
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let place = |dir: Option<PathBuf>| dir.unwrap_or_else(|| settings.lab());
     let ended = match Arguments::parse().command {
+        Action::Trust => return trust(&mut out),
         Action::Build => build_programs(&settings, &mut out),
         Action::Up { dir, clusters } => up(place(dir), &clusters, &mut out),
         Action::Down { dir } => down(place(dir), &mut out),
@@ -121,6 +124,19 @@ fn status(dir: PathBuf, out: &mut impl Write) -> Result<End, LabError> {
     }
     say(out, &format!("{:<32} {:>8} {:>6} MiB", "together", "", total >> 20));
     Ok(if all_run { End::Well } else { End::NotUp })
+}
+
+fn trust(out: &mut impl Write) -> ExitCode {
+    match engine_tests::trust::trust(engine_tests::program()) {
+        Ok(line) => {
+            say(out, &line);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&mut io::stderr(), &format!("error: {}", in_words(&error)));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn describe(lab: &Lab, out: &mut impl Write) {
