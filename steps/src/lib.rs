@@ -5,6 +5,7 @@
 
 mod cluster;
 mod dns;
+mod exec;
 mod file;
 mod k8s;
 mod pki;
@@ -22,6 +23,7 @@ use steps_sdk::native::StepHandler;
 pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
     vec![
         Arc::new(dns::records::Records::default()),
+        Arc::new(exec::run::Run),
         Arc::new(file::write::Write),
         Arc::new(k8s::apply::Apply),
         Arc::new(k8s::carry::Carry),

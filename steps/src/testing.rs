@@ -103,6 +103,20 @@ impl Rig {
         Rig { evaluator: Evaluator::new(move |predicate, object| Ok(holds(&predicate.0, object))), ..self }
     }
 
+    /// What an earlier attempt noted.
+    pub(crate) fn with_note(self, key: &str, value: Value) -> Rig {
+        self.engine().notes.insert(key.to_owned(), value);
+        self
+    }
+
+    /// The n-th question from now on is answered with an error.
+    pub(crate) fn failing_at(self, number: usize) -> Rig {
+        let mut engine = self.engine();
+        engine.fails_at = Some(engine.asked + number);
+        drop(engine);
+        self
+    }
+
     pub(crate) fn note(&self, key: &str) -> Option<Value> {
         self.engine().notes.get(key).cloned()
     }
