@@ -250,7 +250,7 @@ impl fmt::Display for Span {
             return f.write_str("0s");
         }
         for (unit, factor) in UNITS {
-            if left >= factor && (left % factor == 0 || factor <= 86_400_000) {
+            if left >= factor && (left.is_multiple_of(factor) || factor <= 86_400_000) {
                 let amount = left / factor;
                 if amount > 0 {
                     write!(f, "{amount}{unit}")?;

@@ -167,21 +167,20 @@ fn read(inputs: Inputs) -> Result<(Vec<Wanted>, Option<WaitInput>), StepError> {
 /// From here on the step has the clock of its `wait`.
 async fn wait_for(cluster: &Cluster<'_>, applied: &mut [Applied], wait: &WaitInput) -> Result<(), StepError> {
     cluster.cx.clock.begin_wait(WAIT_DEFAULT).await;
-    for place in 0..applied.len() {
+    for (place, one) in applied.iter_mut().enumerate() {
         let mut goals = Vec::new();
         if place == 0 {
             goals.extend(wait.condition.clone().map(|kind| Goal::Condition { kind, is: "True".into() }));
             goals.extend(wait.until.clone().map(Goal::Until));
         }
-        if wait.load_balancer && readiness::is_load_balancer(&applied[place].reference, &applied[place].live) {
+        if wait.load_balancer && readiness::is_load_balancer(&one.reference, &one.live) {
             goals.push(Goal::Address);
         }
         if wait.ready {
             goals.push(Goal::Ready);
         }
         if !goals.is_empty() {
-            let seen = Wait::new(cluster, &applied[place].reference).until(&goals).await?;
-            applied[place].live = seen.unwrap_or_default();
+            one.live = Wait::new(cluster, &one.reference).until(&goals).await?.unwrap_or_default();
         }
     }
     Ok(())
