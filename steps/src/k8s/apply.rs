@@ -214,7 +214,7 @@ async fn found(cluster: &Cluster<'_>, wanted: &[Wanted]) -> Result<Outcome, Step
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::scripted::{ApiServer, object, widgets};
+    use crate::cluster::scripted::{ApiServer, Fault, object, widgets};
     use crate::testing::{Rig, World, runs_twice, survives_failures, survives_kills, survives_refusals, undone_twice};
     use serde_json::json;
     use steps_sdk::outcome::{Certainty, ChangeAction};
@@ -524,6 +524,51 @@ mod tests {
         let (outcome, ()) = tokio::join!(world.rig.run(&Apply, &world.inputs), balancer);
         assert_eq!(outcome.unwrap().outputs["address"], "lb.example");
         assert_eq!(world.rig.waits(), ["Service/web/lb: no load balancer address yet"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn undo_does_not_delete_what_took_the_place_at_the_last_moment() {
+        let world = world(json!({ "object": [config_map(json!({ "a": "1" }))] }));
+        world.outside.there(namespace());
+        let outputs = world.rig.run(&Apply, &world.inputs).await.unwrap().outputs;
+        let undone = async || world.rig.undo(&Apply, &world.inputs, Some(&outputs)).await;
+        let mut undo = std::pin::pin!(undone());
+        while !world.outside.requests().last().is_some_and(|request| request.starts_with("DELETE")) {
+            assert!(futures::poll!(undo.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        world.outside.remove("ConfigMap", "note");
+        world.outside.there(config_map(json!({ "a": "theirs" })));
+        assert_eq!(undo.await.unwrap_err().class, ErrorClass::Transient);
+        let told = undone().await.unwrap();
+        assert_eq!(told, "nothing to delete; ConfigMap/web/note stays: it was made anew by somebody else");
+        assert_eq!(world.outside.get("ConfigMap", "note").unwrap()["data"]["a"], "theirs");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_asks_to_wait_is_waited_for_in_the_open() {
+        let world = world(json!({ "object": [namespace()] }));
+        world.outside.fail(3, Fault::Refused(429));
+        world.rig.run(&Apply, &world.inputs).await.unwrap();
+        assert_eq!(world.rig.waits(), ["cluster hub asks to wait: request 3 fails in this test"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_ends_by_the_clock_or_by_a_stop() {
+        let world = world(json!({ "object": [namespace()] }));
+        world.outside.fail(3, Fault::Silent);
+        let began = tokio::time::Instant::now();
+        let error = world.rig.run(&Apply, &world.inputs).await.unwrap_err();
+        assert_eq!((error.code.as_str(), began.elapsed().as_secs()), ("K202", 30));
+        assert_eq!(error.message, "cluster `hub` did not answer within 30 s about Namespace/web");
+        world.outside.fail(3, Fault::Silent);
+        let stop = async {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            world.rig.cancel.cancel();
+        };
+        let began = tokio::time::Instant::now();
+        let (error, ()) = tokio::join!(world.rig.run(&Apply, &world.inputs), stop);
+        assert_eq!((error.unwrap_err().code.as_str(), began.elapsed().as_secs()), ("E130", 1));
     }
 
     #[tokio::test(start_paused = true)]
