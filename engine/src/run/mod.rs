@@ -4,7 +4,8 @@
 //!  secrets.rs    opens secrets for steps, and keeps what they generate
 //!  verbs.rs      one call of any verb: deadline, cancellation, panic -> StepError
 //!  attempt.rs    from a planned step to the call of its kind
-//!  runner.rs     the loop: the one owner of a run's state
+//!  step_log.rs   what an attempt says, on disk
+//!  runner.rs     the loop: the one owner of a run's state; runner/doubt.rs settles what a resume doubts and what is held
 //!  forecast.rs   asks every step's preview for `plan`
 //! ```
 //!
@@ -15,6 +16,7 @@ pub mod attempt;
 pub mod forecast;
 pub mod runner;
 pub mod secrets;
+mod step_log;
 pub mod verbs;
 
 use std::sync::Arc;

@@ -7,6 +7,8 @@
 //! The loop never waits for the disk: while one batch is flushed it applies the next outcomes and hands them over, and the committer
 //! joins what has piled up. A chain of steps costs one flush a step, a wide plan a fraction of one.
 
+mod doubt;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -14,17 +16,17 @@ use std::time::Duration;
 
 use engine_core::limits::MEMO_BYTES_MAX;
 use engine_core::id::{RunId, Sequence, StepIndex, Timestamp};
-use engine_core::run::resume::{Judgement, judge};
 use engine_core::run::retry::next_attempt;
-use engine_core::run::{Decision, Event, Gate, IllegalTransition, Outputs, Prepared, Recorded, RunOutcome, RunState, StepState};
+use engine_core::run::{Decision, Event, Gate, IllegalTransition, Outputs, Prepared, Recorded, RunOutcome, RunState};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use steps_sdk::spec::Effect;
-use steps_sdk::{ErrorClass, Outcome, StepError, Value, Verdict};
+use steps_sdk::{ErrorClass, Outcome, StepError, Verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::attempt::{Desk, store_outputs};
+use super::step_log::StepLog;
 use super::verbs::{self, Answer, Said, Setting, Verb};
 use super::{Chance, Clock};
 use crate::journal::{Journal, JournalError, Receipt, RunDir};
@@ -32,8 +34,6 @@ use crate::report::{Notice, Reporter};
 
 /// How often the reporter may redraw, and heartbeats are checked.
 const TICK: Duration = Duration::from_millis(100);
-/// Between two tries to give back a hold.
-const RELEASE_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a run is carried out with.
 pub struct Means {
@@ -185,7 +185,7 @@ impl<'r> Runner<'r> {
                     }
                 }
                 Source::TimeCame => self.wake = None,
-                Source::Stop => self.stop(),
+                Source::Stop => self.stop()?,
                 Source::Tick => self.reporter.tick((self.means.clock)())?,
             }
         }
@@ -312,13 +312,21 @@ impl<'r> Runner<'r> {
     /// Begins a call whose start is durable.
     fn call(&mut self, index: StepIndex, setting: Setting) {
         let (outbox, files) = (self.outbox.clone(), self.means.files.clone());
+        let step = self.state.plan().step(index).id.clone();
+        let log = StepLog::new(files.clone(), step, self.state.record(index).attempt, Arc::clone(&self.means.clock));
         self.calls.spawn(async move {
-            let said = |said| drop(outbox.send(Message { index, what: What::Said(said) }));
+            let said = |said| {
+                log.note(&said);
+                drop(outbox.send(Message { index, what: What::Said(said) }));
+            };
             let result = match verbs::call(setting, Verb::Run, said).await {
                 Ok(Answer::Ran(outcome)) => store_outputs(&files, &outcome.outputs).await.map(|outputs| (outcome, outputs)),
                 Ok(other) => unreachable!("`run` was called and answered {other:?}"),
                 Err(error) => Err(error),
             };
+            if let Err(error) = &result {
+                log.error(error);
+            }
             // The loop is gone only when the process ends.
             drop(outbox.send(Message { index, what: What::Ended(result) }));
         });
@@ -382,102 +390,6 @@ impl<'r> Runner<'r> {
         }
     }
 
-    /// Asks a step's `verify` before the run goes on.
-    fn ask(&mut self, index: StepIndex) {
-        let step = self.state.plan().step(index).clone();
-        let record = self.state.record(index);
-        let outputs = matches!(record.state, StepState::Succeeded).then(|| record.outputs.clone().unwrap_or(Value::Null));
-        let unknown = |why: String| What::Judged(Verdict::Unknown(why));
-        self.asked += 1;
-        let setting = match self.state.prepare(index, &self.run) {
-            Prepared::Start { inputs, .. } => self.means.desk.side_call(&step, inputs, record.memo.clone()),
-            Prepared::Skip { because } => Err(StepError::permanent("E107", because)),
-            Prepared::Fail(error) => Err(error),
-        };
-        let outbox = self.outbox.clone();
-        self.calls.spawn(async move {
-            let what = match setting {
-                Ok(setting) => match verbs::call(setting, Verb::Verify { outputs }, |_| {}).await {
-                    Ok(Answer::Verified(verdict)) => What::Judged(verdict),
-                    Ok(other) => unreachable!("`verify` was called and answered {other:?}"),
-                    Err(error) => unknown(error.to_string()),
-                },
-                Err(error) => unknown(error.to_string()),
-            };
-            drop(outbox.send(Message { index, what }));
-        });
-    }
-
-    fn settle(&mut self, index: StepIndex, verdict: Verdict) -> Result<(), RunError> {
-        let planned = self.state.plan().step(index);
-        let step = planned.id.clone();
-        let effect = match self.state.prepare(index, &self.run) {
-            Prepared::Start { inputs, .. } => planned.effect.for_inputs(&inputs),
-            Prepared::Skip { .. } | Prepared::Fail(_) => Effect::Once,
-        };
-        match judge(&self.state.record(index).state, effect, verdict) {
-            Judgement::Succeed(outcome) => {
-                let outputs = Outputs::Inline(outcome.outputs.clone());
-                self.succeed(index, outcome, outputs)
-            }
-            Judgement::Reset { reason } => self.happen(Event::StepReset { step, reason }),
-            Judgement::Park { why } => self.happen(Event::StepParked { step, why }),
-            Judgement::Keep { note } => {
-                let time = (self.means.clock)();
-                Ok(self.reporter.event(&Notice::Log { step, time, level: steps_sdk::context::LogLevel::Info, message: note })?)
-            }
-        }
-    }
-
-    /// Gives back one hold, again and again until it succeeds or the run is stopped.
-    fn release(&mut self, index: StepIndex, name: String) {
-        let key = (index, name);
-        if self.kept_back.contains(&key) || !self.releasing.insert(key.clone()) {
-            return;
-        }
-        let (_, name) = key;
-        let step = self.state.plan().step(index).clone();
-        let record = self.state.record(index);
-        let hold = record.holds.get(&name).expect("decide names only holds that are open");
-        let (data, notes) = (hold.data.clone(), record.memo.clone());
-        let inputs = match self.state.prepare(index, &self.run) {
-            Prepared::Start { inputs, .. } => inputs,
-            Prepared::Skip { .. } | Prepared::Fail(_) => Value::Null,
-        };
-        let (outbox, desk) = (self.outbox.clone(), Arc::clone(&self.means.desk));
-        self.calls.spawn(async move {
-            let what = loop {
-                let verb = Verb::Release { name: name.clone(), data: data.clone() };
-                let given_back = match desk.release_call(&step, inputs.clone(), notes.clone()) {
-                    Ok(setting) => verbs::call(setting, verb, |_| {}).await,
-                    Err(error) => Err(error),
-                };
-                let Err(error) = given_back else {
-                    break What::Released { name };
-                };
-                if desk.cancel.is_cancelled() {
-                    break What::NotReleased { name };
-                }
-                let reason = format!("`{name}` is not given back yet: {error}");
-                drop(outbox.send(Message { index, what: What::Said(Said::Waiting { reason }) }));
-                tokio::time::sleep(RELEASE_PAUSE).await;
-            };
-            drop(outbox.send(Message { index, what }));
-        });
-    }
-
-    /// After a stop, holds that cannot be given back do not keep the process: the next resume gives them back first.
-    fn leave_with_holds(&mut self) -> Result<(), RunError> {
-        let idle = self.asked == 0 && self.releasing.is_empty() && self.state.running() == 0;
-        if self.leaving || self.kept_back.is_empty() || !idle {
-            return Ok(());
-        }
-        self.happen(Event::RunFinished { outcome: RunOutcome::Cancelled })?;
-        self.then.push(Then::Leave(RunOutcome::Cancelled));
-        self.leaving = true;
-        Ok(())
-    }
-
     fn hear(&mut self, index: StepIndex, said: Said) -> Result<(), RunError> {
         let step = self.state.plan().step(index).id.clone();
         let now = (self.means.clock)();
@@ -501,9 +413,10 @@ impl<'r> Runner<'r> {
     }
 
     /// Nothing begins any more; what runs is asked to reach a safe point.
-    fn stop(&mut self) {
+    fn stop(&mut self) -> Result<(), RunError> {
         self.gate = Gate::Closed(RunOutcome::Cancelled);
         self.means.desk.cancel.cancel();
+        Ok(self.reporter.event(&Notice::Stopping { time: (self.means.clock)() })?)
     }
 }
 
