@@ -10,10 +10,6 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Named places around each durable step of this module, for tests that stop the process there.
-pub const FAILPOINTS: &[&str] =
-    &["disk-write-before", "disk-sync-before", "disk-rename-before", "disk-rename-after", "disk-directory-after"];
-
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
