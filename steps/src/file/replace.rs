@@ -79,29 +79,10 @@ fn look_now(path: &Path) -> io::Result<Found> {
 /// Puts `bytes` at `path`. `owner` names the step, so that two steps in one directory leave each other's temporary files alone.
 pub async fn replace(path: &Path, bytes: SecretBytes, mode: Mode, owner: &str) -> Result<(), StepError> {
     let (path, mark) = (path.to_owned(), temporary_mark(path, owner));
-    blocking(move || {
-        put_now(&path, &mark, bytes.expose(), mode, Over::Anything).map_err(|e| file_error("write", &path, &e))
-    })
-    .await
+    blocking(move || put_now(&path, &mark, bytes.expose(), mode).map_err(|e| file_error("write", &path, &e))).await
 }
 
-/// Puts `bytes` at `path` if nothing is there; what is there stays, and that is no error. For what must not be made twice: of two
-/// attempts that overlap, because the thread of an abandoned one still runs, the first decides and the other reads it.
-pub async fn put_if_absent(path: &Path, bytes: SecretBytes, mode: Mode, owner: &str) -> Result<(), StepError> {
-    let (path, mark) = (path.to_owned(), temporary_mark(path, owner));
-    blocking(move || {
-        put_now(&path, &mark, bytes.expose(), mode, Over::Nothing).map_err(|e| file_error("write", &path, &e))
-    })
-    .await
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Over {
-    Anything,
-    Nothing,
-}
-
-fn put_now(path: &Path, mark: &str, bytes: &[u8], mode: Mode, over: Over) -> io::Result<()> {
+fn put_now(path: &Path, mark: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
     let directory = directory_of(path);
     DirBuilder::new().recursive(true).create(directory)?;
     remove_strays(directory, mark)?;
@@ -110,13 +91,7 @@ fn put_now(path: &Path, mark: &str, bytes: &[u8], mode: Mode, over: Over) -> io:
     file.write_all(bytes)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode.0))?;
     file.as_file().sync_all()?;
-    match over {
-        Over::Anything => drop(file.persist(path)?),
-        Over::Nothing => match file.persist_noclobber(path) {
-            Err(e) if e.error.kind() != io::ErrorKind::AlreadyExists => return Err(e.error),
-            _ => {}
-        },
-    }
+    file.persist(path)?;
     File::open(directory)?.sync_all()
 }
 
@@ -196,17 +171,6 @@ mod tests {
         replace(&path, SecretBytes::new(b"new".to_vec()), Mode::PRIVATE, "me").await.unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(!stray("me").exists() && stray("another step").exists());
-    }
-
-    #[tokio::test]
-    async fn what_is_there_already_is_left_when_that_is_asked_for() {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("a");
-        for text in ["first", "second"] {
-            put_if_absent(&path, SecretBytes::new(text.into()), Mode::PRIVATE, "me").await.unwrap();
-        }
-        assert_eq!(fs::read(&path).unwrap(), b"first");
-        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1, "no stray file");
     }
 
     #[tokio::test]

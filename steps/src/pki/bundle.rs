@@ -29,7 +29,11 @@ impl Bundle {
 
     /// Reads the key and every certificate out of PEM text, in whatever order they stand.
     pub fn from_pem(pem: &[u8]) -> Result<Bundle, String> {
-        Bundle::join(key_from_pem(pem)?, certificates_from_pem(pem)?)
+        Bundle::from_parts(pem, pem)
+    }
+
+    pub fn from_parts(certificates: &[u8], key: &[u8]) -> Result<Bundle, String> {
+        Bundle::join(key_from_pem(key)?, certificates_from_pem(certificates)?)
     }
 
     /// Certificates first, then the key.
@@ -53,6 +57,11 @@ impl Bundle {
 
     pub fn chain_pem(&self) -> String {
         self.chain.iter().map(certificate::pem).collect()
+    }
+
+    /// The certificate at the top of the chain.
+    pub fn top_pem(&self) -> String {
+        self.chain.last().map(certificate::pem).unwrap_or_default()
     }
 
     pub fn chain(&self) -> &[CertificateDer<'static>] {

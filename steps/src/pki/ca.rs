@@ -20,8 +20,12 @@ use super::bundle::{self, Bundle};
 use super::certificate::{self, rfc3339};
 use super::classify::Trouble;
 use super::issue::{self, BACKDATED, CaWanted};
-use super::place::Place;
+use super::place::{Pair, Place, settle};
+use super::secret::TlsSecret;
 use crate::file::replace::Mode;
+
+/// Where the pair is sealed before it goes anywhere else.
+const KEPT: Place = Place::Keystore { name: "ca" };
 
 /// Issues a CA. The clock is a field so that tests can let years pass.
 pub struct Ca {
@@ -52,10 +56,12 @@ fn ten_years() -> Span {
     Span(std::time::Duration::from_secs(87_600 * 3600))
 }
 
-/// Where the CA's private key is kept.
+/// Where the CA's private key is kept. The engine's keystore holds a sealed copy in any case.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
+    /// A Secret of type `kubernetes.io/tls` on a cluster.
+    Secret(TlsSecret),
     /// A file of mode 0600 that holds certificate and key as PEM text.
     File(String),
 }
@@ -132,7 +138,8 @@ impl Step for Ca {
             before: None,
             after: Some(reason.into()),
         });
-        Ok(Preview::Changes(vec![wanted.change(action, fields.into_iter().collect())]))
+        let change = wanted.change(action, fields.into_iter().collect());
+        Ok(Preview::Changes(vec![wanted.place.later(cx, change).await?]))
     }
 
     async fn run(&self, cx: &StepContext, inputs: Inputs) -> Result<Done<Outputs>, StepError> {
@@ -140,21 +147,26 @@ impl Step for Ca {
         let now = (self.now)();
         let found = wanted.place.read_own(cx).await?;
         let (action, reason) = wanted.compare(found.as_ref(), now);
-        let (bundle, is_new) = match (found, reason) {
-            (None, _) => (wanted.place.create(cx, &wanted.issue(wanted.new_key()?, now)?).await?, true),
-            (Some((bundle, _)), Some(_)) => (Box::new(wanted.issue(bundle.key, now)?), true),
-            (Some((bundle, _)), None) => (bundle, false),
+        let issued = action != ChangeAction::Same && (found.is_none() || reason.is_some());
+        let is_wanted = |bundle: &Bundle| wanted.reason_to_issue(bundle, now).is_none();
+        let bundle = match settle(cx, &KEPT, found.map(|(bundle, _)| bundle), &is_wanted).await? {
+            Pair::There(bundle) => bundle,
+            Pair::ToIssue(key) => {
+                let bundle = wanted.issue(key, now)?;
+                KEPT.write(cx, &bundle).await?;
+                Box::new(bundle)
+            }
         };
-        if action == ChangeAction::Update {
+        if action != ChangeAction::Same && !matches!(wanted.place, Place::Keystore { .. }) {
             wanted.place.write(cx, &bundle).await?;
         }
         let summary =
             format!("CA `{}` in {}, valid until {}", wanted.common_name, wanted.place, bundle.facts.not_after.date());
-        let outputs = wanted.outputs(&bundle, cx);
-        Ok(match (action, is_new) {
+        let outputs = wanted.outputs(&bundle, cx)?;
+        Ok(match (action, issued) {
             (ChangeAction::Same, _) => Done::same(outputs, summary),
-            (_, true) => Done::changed(outputs, format!("{summary}, issued")),
-            (_, false) => Done::changed(outputs, format!("{summary}, mode put right")),
+            (_, true) => Done::changed(outputs, format!("{summary}, written")),
+            (_, false) => Done::changed(outputs, format!("{summary}, its form put right")),
         })
     }
 
@@ -198,8 +210,9 @@ impl Wanted {
             .into());
         }
         let place = match keep {
-            None => Place::Keystore { name: "ca" },
+            None => KEPT,
             Some(Keep::File(path)) => Place::File { path, mode: Mode::PRIVATE },
+            Some(Keep::Secret(secret)) => Place::Secret(secret),
         };
         Ok(Wanted { common_name, path_length, valid: valid.0, place })
     }
@@ -239,11 +252,6 @@ impl Wanted {
             .then(|| format!("it ends at {}, less than a tenth of its time is left", rfc3339(facts.not_after)))
     }
 
-    fn new_key(&self) -> Result<rcgen::KeyPair, StepError> {
-        bundle::new_key()
-            .map_err(|error| Trouble::Signing { about: format!("the CA `{}`", self.common_name), error }.into())
-    }
-
     fn issue(&self, key: rcgen::KeyPair, now: OffsetDateTime) -> Result<Bundle, StepError> {
         issue::ca(
             key,
@@ -257,14 +265,14 @@ impl Wanted {
         Change { object, action, certainty: Certainty::Server, fields, conflict: None, waits_for: None }
     }
 
-    fn outputs(&self, bundle: &Bundle, cx: &StepContext) -> Outputs {
+    fn outputs(&self, bundle: &Bundle, cx: &StepContext) -> Result<Outputs, StepError> {
         let certificate = certificate::pem(bundle.certificate());
-        Outputs {
-            reference: CaRef { certificate: certificate.clone(), key: self.place.secret(cx) },
+        Ok(Outputs {
+            reference: CaRef { certificate: certificate.clone(), key: self.place.key(cx)? },
             certificate,
             fingerprint: bundle.facts.fingerprint.clone(),
             not_after: rfc3339(bundle.facts.not_after),
-        }
+        })
     }
 }
 

@@ -17,12 +17,13 @@ use steps_sdk::value::{Hostname, Span};
 use steps_sdk::{Certainty, Change, ChangeAction, Preview, StepError, UndoDefault, Verdict};
 use time::OffsetDateTime;
 
-use super::bundle::{self, Bundle};
+use super::bundle::Bundle;
 use super::ca::CaRef;
 use super::certificate::{self, Facts, rfc3339};
 use super::classify::Trouble;
 use super::issue::{self, BACKDATED, LeafNames};
-use super::place::{Found, Place};
+use super::place::{Found, Pair, Place, settle};
+use super::secret::TlsSecret;
 use crate::file::replace::Mode;
 
 const KEPT: Place = Place::Keystore { name: "leaf" };
@@ -59,6 +60,8 @@ pub struct Inputs {
     valid: Span,
     /// How long before its end it is issued anew; without it, when a third of `valid` is left.
     renew_before: Option<Span>,
+    /// A Secret of type `kubernetes.io/tls` that gets `tls.crt` (the chain), `tls.key` and `ca.crt`.
+    secret: Option<TlsSecret>,
     /// A PEM file that gets the chain and the private key.
     file: Option<FileTarget>,
 }
@@ -129,7 +132,7 @@ impl Step for Leaf {
     async fn preview(&self, cx: &StepContext, inputs: Inputs) -> Result<Preview, StepError> {
         let wanted = Wanted::of(inputs, (self.now)())?;
         let found = wanted.target.read(cx).await?;
-        Ok(Preview::Changes(vec![wanted.change_from(&found)]))
+        Ok(Preview::Changes(vec![wanted.target.later(cx, wanted.change_from(&found)).await?]))
     }
 
     async fn run(&self, cx: &StepContext, inputs: Inputs) -> Result<Done<Outputs>, StepError> {
@@ -144,7 +147,7 @@ impl Step for Leaf {
         {
             return Ok(Done::same(outputs(bundle), wanted.summary(bundle)));
         }
-        let bundle = self.kept_or_issued(cx, &wanted, found).await?;
+        let bundle = self.pair(cx, &wanted, found).await?;
         wanted.target.write(cx, &bundle).await?;
         Ok(Done::changed(outputs(&bundle), format!("{}, written", wanted.summary(&bundle))))
     }
@@ -170,8 +173,8 @@ impl Step for Leaf {
         match wanted.target.read(cx).await? {
             Found::Nothing => Ok(format!("{} is not there; {stays}", wanted.target)),
             Found::Bundle { bundle, .. } if recorded.is_none_or(|r| r.fingerprint == bundle.facts.fingerprint) => {
-                wanted.target.remove(cx).await?;
-                Ok(format!("{} deleted; {stays}", wanted.target))
+                let removed = wanted.target.remove(cx).await?;
+                Ok(format!("{removed}; {stays}"))
             }
             Found::Bundle { .. } | Found::Unreadable(_) => {
                 Ok(format!("{} stays: it holds something else by now", wanted.target))
@@ -181,28 +184,21 @@ impl Step for Leaf {
 }
 
 impl Leaf {
-    /// The pair to write: one that is there already if it is what is wanted, else a new certificate, kept before it is returned.
-    async fn kept_or_issued(&self, cx: &StepContext, wanted: &Wanted, found: Found) -> Result<Bundle, StepError> {
+    /// The pair to write: one that is there already if it is what is wanted, else a new certificate, sealed before it is returned.
+    async fn pair(&self, cx: &StepContext, wanted: &Wanted, found: Found) -> Result<Box<Bundle>, StepError> {
         let found = match found {
-            Found::Bundle { bundle, .. } if wanted.reason_to_issue(&bundle).is_none() => return Ok(*bundle),
-            other => other,
+            Found::Bundle { bundle, .. } => Some(bundle),
+            Found::Nothing | Found::Unreadable(_) => None,
         };
-        let kept = match KEPT.read(cx).await? {
-            Found::Bundle { bundle, .. } => Some(*bundle),
-            Found::Nothing => None,
-            Found::Unreadable(reason) => return Err(Trouble::Occupied { place: KEPT.to_string(), reason }.into()),
-        };
-        let key = match (kept, found) {
-            (Some(bundle), _) if wanted.reason_to_issue(&bundle).is_none() => return Ok(bundle),
-            (Some(bundle), _) => bundle.key,
-            (None, Found::Bundle { bundle, .. }) => bundle.key,
-            (None, _) => bundle::new_key()
-                .map_err(|error| Trouble::Signing { about: format!("`{}`", wanted.common_name), error })?,
-        };
-        let ca = wanted.ca.open(cx).await?;
-        let bundle = issue::leaf(key, &wanted.names(), &ca, wanted.now, wanted.not_after)?;
-        KEPT.write(cx, &bundle).await?;
-        Ok(bundle)
+        match settle(cx, &KEPT, found, &|bundle| wanted.reason_to_issue(bundle).is_none()).await? {
+            Pair::There(bundle) => Ok(bundle),
+            Pair::ToIssue(key) => {
+                let ca = wanted.ca.open(cx).await?;
+                let bundle = issue::leaf(key, &wanted.names(), &ca, wanted.now, wanted.not_after)?;
+                KEPT.write(cx, &bundle).await?;
+                Ok(Box::new(bundle))
+            }
+        }
     }
 }
 
@@ -225,7 +221,8 @@ struct Wanted {
 
 impl Wanted {
     fn of(inputs: Inputs, now: OffsetDateTime) -> Result<Wanted, StepError> {
-        let Inputs { ca: SigningCa { r#ref: ca }, common_name, dns, ip, usage, valid, renew_before, file } = inputs;
+        let Inputs { ca: SigningCa { r#ref: ca }, common_name, dns, ip, usage, valid, renew_before, secret, file } =
+            inputs;
         let refuse = |reason: String, help| StepError::from(Trouble::Inputs { reason, help });
         if common_name.is_empty() || common_name.chars().count() > 64 {
             let reason = format!("`common-name` has {} characters", common_name.chars().count());
@@ -251,10 +248,20 @@ impl Wanted {
                 "add at least one: clients do not look at the common name (RFC 9525)",
             ));
         }
-        let target = match file {
-            Some(FileTarget { path, mode }) => Place::File { path, mode: Mode::parse(&mode)? },
-            None => {
-                return Err(refuse(format!("the certificate `{common_name}` has no destination"), "add `file path=…`"));
+        let target = match (secret, file) {
+            (Some(secret), None) => Place::Secret(secret),
+            (None, Some(FileTarget { path, mode })) => Place::File { path, mode: Mode::parse(&mode)? },
+            (None, None) => {
+                return Err(refuse(
+                    format!("the certificate `{common_name}` has no destination"),
+                    "add `secret on=… namespace=… name=…` or `file path=…`",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(refuse(
+                    format!("the certificate `{common_name}` has two destinations"),
+                    "keep either `secret` or `file`; another step can write the other",
+                ));
             }
         };
         let renew_before = renew_before.map_or(valid.0 / 3, |span| span.0);
@@ -414,6 +421,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::pki::bundle::certificates_from_pem;
     use crate::pki::ca::Ca;
     use crate::testing::{Rig, World, runs_twice, survives_kills, survives_refusals, undone_twice};
     use rustls::client::WebPkiServerVerifier;
@@ -543,8 +551,7 @@ mod tests {
         world.inputs["ca"] = json!({ "ref": short });
         let first = runs_twice(&Leaf::default(), &world).await;
         let ca =
-            Facts::read(&bundle::certificates_from_pem(short["certificate"].as_str().unwrap().as_bytes()).unwrap()[0])
-                .unwrap();
+            Facts::read(&certificates_from_pem(short["certificate"].as_str().unwrap().as_bytes()).unwrap()[0]).unwrap();
         assert_eq!(written(&world).facts.not_after, ca.not_after);
         assert!(first.summary.contains("as its CA"), "{}", first.summary);
         let ended = Leaf { now: || OffsetDateTime::now_utc() + time::Duration::hours(25) };

@@ -11,3 +11,4 @@ pub mod classify;
 pub mod issue;
 pub mod leaf;
 pub mod place;
+pub mod secret;
