@@ -121,10 +121,6 @@ impl Rig {
         self.engine().notes.get(key).cloned()
     }
 
-    pub(crate) fn hold(&self, name: &str) -> Option<Value> {
-        self.engine().holds.get(name).cloned()
-    }
-
     /// What this step keeps in the keystore under `name`.
     pub(crate) fn kept(&self, name: &str) -> Option<SecretBytes> {
         self.engine().kept.get(&(self.call.owner.clone(), name.to_owned())).cloned()

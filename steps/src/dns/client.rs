@@ -108,7 +108,7 @@ impl<'a> Client<'a> {
                 Ok(Sent::PrerequisiteFailed)
             }
             code => {
-                let tsig = answer.signature.and_then(|signature| signature.data.error.clone());
+                let tsig = answer.signature.and_then(|signature| signature.data.error);
                 Err(Trouble::Answer { server: self.server.clone(), about: "the update".to_owned(), code, tsig }.into())
             }
         }

@@ -152,7 +152,7 @@ impl Step for Ca {
         let bundle = match settle(cx, &KEPT, found.map(|(bundle, _)| bundle), &is_wanted).await? {
             Pair::There(bundle) => bundle,
             Pair::ToIssue(key) => {
-                let bundle = wanted.issue(key, now)?;
+                let bundle = wanted.issue(*key, now)?;
                 KEPT.write(cx, &bundle).await?;
                 Box::new(bundle)
             }

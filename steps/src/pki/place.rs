@@ -43,7 +43,7 @@ pub enum Pair {
     /// It is there: at its place, or sealed by an attempt that did not come further.
     There(Box<Bundle>),
     /// A certificate has to be issued over this key.
-    ToIssue(KeyPair),
+    ToIssue(Box<KeyPair>),
 }
 
 impl Place {
@@ -131,10 +131,11 @@ pub async fn settle(
     let sealed = kept.read_own(cx).await?.map(|(bundle, _)| bundle);
     match (found, sealed) {
         (_, Some(bundle)) if is_wanted(&bundle) => Ok(Pair::There(bundle)),
-        (Some(bundle), _) | (None, Some(bundle)) => Ok(Pair::ToIssue(bundle.key)),
-        (None, None) => {
-            Ok(Pair::ToIssue(new_key().map_err(|error| Trouble::Signing { about: "a new key".to_owned(), error })?))
-        }
+        (Some(bundle), _) | (None, Some(bundle)) => Ok(Pair::ToIssue(Box::new(bundle.key))),
+        (None, None) => match new_key() {
+            Ok(key) => Ok(Pair::ToIssue(Box::new(key))),
+            Err(error) => Err(Trouble::Signing { about: "a new key".to_owned(), error }.into()),
+        },
     }
 }
 

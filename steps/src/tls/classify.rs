@@ -30,7 +30,7 @@ pub enum Trouble {
     NoAddress { host: String, resolver: Option<String> },
     Unreachable { address: SocketAddr, error: io::Error },
     Silent { address: SocketAddr, seconds: u64 },
-    NotTrusted { address: SocketAddr, name: String, reason: CertificateError, shown: Shown, cas: Vec<Facts> },
+    NotTrusted { address: SocketAddr, name: String, reason: Box<CertificateError>, shown: Shown, cas: Vec<Facts> },
     CaEnded { ca: Box<Facts> },
     Handshake { address: SocketAddr, error: io::Error },
 }

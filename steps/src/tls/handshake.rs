@@ -111,7 +111,13 @@ fn refused(address: SocketAddr, target: &Target, shown: Shown, error: io::Error)
     match reason {
         Some(rustls::Error::InvalidCertificate(reason)) => {
             let cas = target.cas.iter().filter_map(|ca| Facts::read(ca).ok()).collect();
-            Trouble::NotTrusted { address, name: target.name.to_str().into_owned(), reason: reason.clone(), shown, cas }
+            Trouble::NotTrusted {
+                address,
+                name: target.name.to_str().into_owned(),
+                reason: Box::new(reason.clone()),
+                shown,
+                cas,
+            }
         }
         _ => Trouble::Handshake { address, error },
     }
