@@ -162,13 +162,10 @@ impl<'a> Checker<'a> {
         if let Some(field) = fields.iter().find(|field| field.name == name) {
             return field.ty.clone();
         }
-        let hyphened = fields.iter().find(|field| field.name.split('-').next() == Some(name));
-        let near = nearest(name, fields.iter().map(|field| field.name.as_str()));
-        let help = match (hyphened, near) {
-            (Some(field), _) => format!("a name with a hyphen is written in brackets: [\"{}\"]", field.name),
-            (None, Some(near)) => format!("did you mean `{near}`? there is: {}", names(fields)),
-            (None, None) if fields.is_empty() => format!("there is no {noun} at all"),
-            (None, None) => format!("there is: {}", names(fields)),
+        let help = match nearest(name, fields.iter().map(|field| field.name.as_str())) {
+            Some(near) => format!("did you mean `{near}`? there is: {}", names(fields)),
+            None if fields.is_empty() => format!("there is no {noun} at all"),
+            None => format!("there is: {}", names(fields)),
         };
         self.report("L111", at, format!("there is no {noun} `{name}`"), Some(help));
         Type::Any
@@ -242,6 +239,11 @@ impl<'a> Checker<'a> {
     }
 
     fn binary(&mut self, operator: Operator, left: &'a Node, right: &'a Node, at: &Range<usize>) -> Type {
+        if operator == Operator::Subtract
+            && let Some(ty) = self.hyphenated(left, right)
+        {
+            return ty;
+        }
         let (l, r) = (self.value(left), self.value(right));
         for (ty, node) in [(&l, left), (&r, right)] {
             if ty.has_secret() {
@@ -264,6 +266,32 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+    }
+
+    /// `inputs.front-proxy`: a field with a hyphen, which reads as a difference.
+    fn hyphenated(&mut self, left: &'a Node, right: &Node) -> Option<Type> {
+        let (Kind::Field { of, name, at }, Kind::Name(tail)) = (&left.kind, &right.kind) else { return None };
+        let known = self.problems.len();
+        let owner = self.node(of);
+        self.problems.truncate(known);
+        let fields = match owner.present() {
+            Type::Object(fields) => fields,
+            Type::Step(outputs) => match outputs.as_ref() {
+                Type::Object(fields) => fields,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let whole = format!("{name}-{tail}");
+        let field = fields.iter().find(|field| field.name == whole)?;
+        let help = format!("a name with a hyphen is written in brackets: [\"{whole}\"]");
+        self.report(
+            "L111",
+            &(at.start..right.range.end),
+            format!("`{whole}` is read as `{name}` minus `{tail}`"),
+            Some(help),
+        );
+        Some(field.ty.clone())
     }
 
     /// Values of types that have nothing in common are never equal: a slip, not a question.

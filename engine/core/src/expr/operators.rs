@@ -52,7 +52,8 @@ fn contains<'a>(whole: &Val<'a>, part: &Val<'a>, cost: &mut u64) -> Result<bool,
     }
     match (whole.is_map(), part) {
         (true, Val::Text(key)) => Ok(whole.field(key).is_some()),
-        (true, _) => Ok(false),
+        (true, key) if key.len().is_none() => Ok(false),
+        (true, key) => Err(format!("{} is no key of a map", key.kind())),
         (false, _) => Err(format!("`in` looks into a list or a map, not {}", whole.kind())),
     }
 }
