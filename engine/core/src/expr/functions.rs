@@ -224,7 +224,7 @@ fn join(list: &Val<'_>, separator: &str) -> Result<String, String> {
 /// An empty separator splits into characters.
 fn split<'a>(text: &str, separator: &str) -> Vec<Val<'a>> {
     if separator.is_empty() {
-        return text.chars().map(|c| Val::text(c)).collect();
+        return text.chars().map(Val::text).collect();
     }
     text.split(separator).map(Val::text).collect()
 }

@@ -11,6 +11,7 @@
 
 mod lex;
 mod parse;
+mod parse_operand;
 mod tree;
 
 mod references;
@@ -18,6 +19,7 @@ mod types;
 
 mod check;
 mod check_calls;
+mod check_operators;
 
 mod val;
 mod values;

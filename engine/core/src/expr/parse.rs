@@ -9,10 +9,10 @@ use crate::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
 
 use super::ExprError;
 use super::lex::{Token, TokenKind, tokens};
-use super::tree::{Call, Comprehension, Kind, Macro, Node, Operator};
+use super::tree::{Kind, Node, Operator};
 
 /// Words that CEL keeps for itself; none can be a name, though fields may be called so.
-const RESERVED: [&str; 17] = [
+pub(super) const RESERVED: [&str; 17] = [
     "as",
     "break",
     "const",
@@ -76,34 +76,34 @@ fn plain_path(text: &str) -> Option<Node> {
     node
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Token>,
-    at: usize,
+    pub(super) at: usize,
     depth: usize,
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> &TokenKind {
+    pub(super) fn peek(&self) -> &TokenKind {
         &self.tokens[self.at].kind
     }
 
-    fn range(&self) -> Range<usize> {
+    pub(super) fn range(&self) -> Range<usize> {
         self.tokens[self.at].range.clone()
     }
 
     /// Where the token before this one ended.
-    fn last_end(&self) -> usize {
+    pub(super) fn last_end(&self) -> usize {
         self.at.checked_sub(1).map_or(0, |before| self.tokens[before].range.end)
     }
 
-    fn takes(&mut self, sign: &'static str) -> bool {
+    pub(super) fn takes(&mut self, sign: &'static str) -> bool {
         let is_it = *self.peek() == TokenKind::Sign(sign);
         self.at += usize::from(is_it);
         is_it
     }
 
-    fn expect(&mut self, sign: &'static str, opened: Range<usize>) -> Result<(), ExprError> {
+    pub(super) fn expect(&mut self, sign: &'static str, opened: Range<usize>) -> Result<(), ExprError> {
         if self.takes(sign) {
             return Ok(());
         }
@@ -118,7 +118,7 @@ impl Parser<'_> {
         Err(error.help(help))
     }
 
-    fn unexpected(&self) -> ExprError {
+    pub(super) fn unexpected(&self) -> ExprError {
         let range = self.range();
         match self.peek() {
             TokenKind::End => {
@@ -144,13 +144,13 @@ impl Parser<'_> {
     }
 
     /// Makes a node, unless the tree gets deeper than it may.
-    fn node(&self, kind: Kind, start: usize) -> Result<Node, ExprError> {
+    pub(super) fn node(&self, kind: Kind, start: usize) -> Result<Node, ExprError> {
         let node = Node::new(kind, start..self.last_end());
         if node.height > EXPRESSION_DEPTH_MAX { Err(too_deep(node.range)) } else { Ok(node) }
     }
 
     /// `or ('?' or ':' expression)?`
-    fn expression(&mut self) -> Result<Node, ExprError> {
+    pub(super) fn expression(&mut self) -> Result<Node, ExprError> {
         self.depth += 1;
         if self.depth > EXPRESSION_DEPTH_MAX / 2 {
             return Err(too_deep(self.range()));
@@ -248,183 +248,6 @@ impl Parser<'_> {
         }
         Ok(node)
     }
-
-    /// `.name`, `.name(…)` and `[…]` after a value.
-    fn members(&mut self, mut node: Node) -> Result<Node, ExprError> {
-        let start = node.range.start;
-        loop {
-            if self.takes(".") {
-                let at = self.range();
-                let TokenKind::Name(name) = self.peek().clone() else {
-                    return Err(match self.peek() {
-                        TokenKind::Sign("?") => {
-                            ExprError::syntax(at, "`.?` is not supported").help("write `has(a.b) ? a.b : …`")
-                        }
-                        _ => ExprError::syntax(at, "a field's name must follow the point")
-                            .help("other keys than names are written in brackets: `a[\"b-c\"]`, `a[0]`"),
-                    });
-                };
-                self.at += 1;
-                node = if *self.peek() == TokenKind::Sign("(") {
-                    let args = self.arguments()?;
-                    let kind = self.member_call(node, name, at, args)?;
-                    self.node(kind, start)?
-                } else {
-                    self.node(Kind::Field { of: Box::new(node), name, at }, start)?
-                };
-            } else if *self.peek() == TokenKind::Sign("[") {
-                let opened = self.range();
-                self.at += 1;
-                let index = self.expression()?;
-                self.expect("]", opened)?;
-                node = self.node(Kind::Index { of: Box::new(node), index: Box::new(index) }, start)?;
-            } else {
-                return Ok(node);
-            }
-        }
-    }
-
-    fn member_call(&self, target: Node, name: String, at: Range<usize>, args: Vec<Node>) -> Result<Kind, ExprError> {
-        let Some(macro_) = Macro::by_name(&name) else {
-            return Ok(Kind::Call(Call { name, at, target: Some(Box::new(target)), args }));
-        };
-        let usage = || {
-            let three = if macro_ == Macro::Map { " (or a variable, a condition and an expression)" } else { "" };
-            ExprError::new(
-                "L114",
-                at.clone(),
-                format!("`{name}` takes a variable and an expression{three}, not {}", arguments(args.len())),
-            )
-            .help(format!("write `list.{name}(x, …)`"))
-        };
-        let (condition, variable, body) = match (<[Node; 2]>::try_from(args.clone()), macro_) {
-            (Ok([variable, body]), _) => (None, variable, body),
-            (Err(args), Macro::Map) => match <[Node; 3]>::try_from(args) {
-                Ok([variable, condition, body]) => (Some(condition), variable, body),
-                Err(_) => return Err(usage()),
-            },
-            (Err(_), _) => return Err(usage()),
-        };
-        let Kind::Name(variable) = variable.kind else {
-            return Err(ExprError::new(
-                "L114",
-                variable.range,
-                format!("the first argument of `{name}` is the name of a variable"),
-            )
-            .help(format!("write `list.{name}(x, …)` and use `x` in the second argument")));
-        };
-        Ok(Kind::Comprehension(Box::new(Comprehension { macro_, over: target, variable, condition, body })))
-    }
-
-    /// From the opening bracket to the closing one.
-    fn arguments(&mut self) -> Result<Vec<Node>, ExprError> {
-        let opened = self.range();
-        self.at += 1;
-        let mut args = Vec::new();
-        if self.takes(")") {
-            return Ok(args);
-        }
-        loop {
-            args.push(self.expression()?);
-            if !self.takes(",") {
-                break;
-            }
-        }
-        self.expect(")", opened)?;
-        Ok(args)
-    }
-
-    fn primary(&mut self) -> Result<Node, ExprError> {
-        let range = self.range();
-        let kind = match self.peek().clone() {
-            TokenKind::Name(name) => return self.name(name),
-            TokenKind::Int(magnitude) => Kind::Int(i64::try_from(magnitude).map_err(|_| out_of_range(range.clone()))?),
-            TokenKind::Float(number) => Kind::Float(number),
-            TokenKind::Text(text) => Kind::Text(text),
-            TokenKind::Sign("(") => {
-                self.at += 1;
-                let inner = self.expression()?;
-                self.expect(")", range.clone())?;
-                // The brackets belong to the place, so that what is marked is what was written.
-                return Ok(Node { range: range.start..self.last_end(), ..inner });
-            }
-            TokenKind::Sign("[") => return self.list(),
-            TokenKind::Sign("{") => return self.map(),
-            TokenKind::Sign(_) | TokenKind::End => return Err(self.unexpected()),
-        };
-        self.at += 1;
-        self.node(kind, range.start)
-    }
-
-    fn name(&mut self, name: String) -> Result<Node, ExprError> {
-        let at = self.range();
-        let kind = match name.as_str() {
-            "null" => Kind::Null,
-            "true" => Kind::Bool(true),
-            "false" => Kind::Bool(false),
-            "in" => return Err(self.unexpected()),
-            word if RESERVED.contains(&word) => {
-                return Err(ExprError::syntax(at, format!("`{word}` is a reserved word and no name"))
-                    .help("text goes in quotes: 'like this'"));
-            }
-            _ => {
-                self.at += 1;
-                if *self.peek() != TokenKind::Sign("(") {
-                    if *self.peek() == TokenKind::Sign("{") {
-                        return Err(ExprError::syntax(self.range(), "records of a named type do not exist")
-                            .help("a map is written `{'key': value}`"));
-                    }
-                    return self.node(Kind::Name(name), at.start);
-                }
-                let args = self.arguments()?;
-                let kind = if name == "has" {
-                    has(args, &at)?
-                } else {
-                    Kind::Call(Call { name, at: at.clone(), target: None, args })
-                };
-                return self.node(kind, at.start);
-            }
-        };
-        self.at += 1;
-        self.node(kind, at.start)
-    }
-
-    fn list(&mut self) -> Result<Node, ExprError> {
-        let opened = self.range();
-        self.at += 1;
-        let mut items = Vec::new();
-        while *self.peek() != TokenKind::Sign("]") {
-            items.push(self.expression()?);
-            if !self.takes(",") {
-                break;
-            }
-        }
-        self.expect("]", opened.clone())?;
-        self.node(Kind::List(items), opened.start)
-    }
-
-    fn map(&mut self) -> Result<Node, ExprError> {
-        let opened = self.range();
-        self.at += 1;
-        let mut entries = Vec::new();
-        while *self.peek() != TokenKind::Sign("}") {
-            let key = self.expression()?;
-            if !self.takes(":") {
-                return Err(match self.peek() {
-                    TokenKind::End => {
-                        ExprError::syntax(opened, "`{` is not closed").help("a map is written `{'key': value}`")
-                    }
-                    _ => self.unexpected().help("a map is written `{'key': value}`"),
-                });
-            }
-            entries.push((key, self.expression()?));
-            if !self.takes(",") {
-                break;
-            }
-        }
-        self.expect("}", opened.clone())?;
-        self.node(Kind::Map(entries), opened.start)
-    }
 }
 
 const LEVELS: [&[Operator]; 3] = [
@@ -441,30 +264,11 @@ const LEVELS: [&[Operator]; 3] = [
     &[Operator::Multiply, Operator::Divide, Operator::Remainder],
 ];
 
-fn has(args: Vec<Node>, at: &Range<usize>) -> Result<Kind, ExprError> {
-    let count = args.len();
-    match <[Node; 1]>::try_from(args) {
-        Ok([Node { kind: Kind::Field { of, name, at }, .. }]) => Ok(Kind::Has { of, name, at }),
-        Ok([other]) => Err(ExprError::new("L114", other.range, "`has` asks for a field of something")
-            .help("write `has(a.b)`; for a key: `'k' in a`")),
-        Err(_) => Err(ExprError::new("L114", at.clone(), format!("`has` takes one argument, not {count}"))
-            .help("write `has(a.b)`")),
-    }
-}
-
-fn arguments(count: usize) -> String {
-    match count {
-        0 => "nothing".into(),
-        1 => "one argument".into(),
-        n => format!("{n} arguments"),
-    }
-}
-
 fn too_deep(range: Range<usize>) -> ExprError {
     ExprError::new("L102", range, format!("the expression is nested deeper than {EXPRESSION_DEPTH_MAX} levels"))
         .help("compute parts of it in a `value.set` step and use their names")
 }
 
-fn out_of_range(range: Range<usize>) -> ExprError {
+pub(super) fn out_of_range(range: Range<usize>) -> ExprError {
     ExprError::syntax(range, "the number is out of range").help("whole numbers have 64 bits")
 }

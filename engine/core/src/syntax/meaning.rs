@@ -16,10 +16,9 @@ pub fn check(nodes: &[Node]) -> Vec<Problem> {
             break;
         }
         repeated_properties(node, &mut problems);
-        let values = node
-            .args
-            .iter()
+        let values = lone_argument(node)
             .map(|arg| (None, arg))
+            .into_iter()
             .chain(node.props.iter().map(|prop| (Some(prop.name.value.as_str()), &prop.value)));
         problems.extend(values.filter_map(|(name, value)| truth_word(node, name, value)));
         left.extend(node.children().iter().rev());
@@ -43,6 +42,14 @@ fn repeated_properties(node: &Node, problems: &mut Vec<Problem>) {
                     .help("keep one; what may repeat is written as a child node"),
             ),
         }
+    }
+}
+
+/// `cdn on`: a setting with its value. With more on the line the first argument is an identity: `param on type=cluster`.
+fn lone_argument(node: &Node) -> Option<&Arg> {
+    match (node.args.as_slice(), node.props.is_empty(), &node.children) {
+        ([arg], true, None) => Some(arg),
+        _ => None,
     }
 }
 

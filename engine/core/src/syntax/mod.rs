@@ -13,6 +13,7 @@
 
 mod braces;
 pub mod ident;
+mod items;
 mod meaning;
 mod mend;
 mod prescan;
@@ -34,7 +35,7 @@ pub fn parse(id: SourceId, source: &Source) -> (Document, Vec<Problem>) {
     let text = source.text.as_str();
     let tokens = match prescan::scan(id, text) {
         Ok(tokens) => tokens,
-        Err(refusal) => return (Document::default(), vec![refusal]),
+        Err(refusal) => return (Document::default(), vec![*refusal]),
     };
     let mut found = traps::find(id, text, &tokens);
     let braces = braces::find(id, text, &tokens);

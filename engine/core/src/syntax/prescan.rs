@@ -10,24 +10,26 @@ use crate::limits::{COMMENT_NESTING_MAX, NESTING_MAX, SLASHDASH_NESTING_MAX, SOU
 use super::token::{Token, TokenKind, tokens};
 
 /// The tokens of a text that is within the limits; otherwise the first of them that is not.
-pub fn scan(id: SourceId, source: &str) -> Result<Vec<Token>, Problem> {
+pub fn scan(id: SourceId, source: &str) -> Result<Vec<Token>, Box<Problem>> {
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("the file has {} bytes, at most {SOURCE_BYTES_MAX} are read", source.len());
         let start = source.ceil_char_boundary(SOURCE_BYTES_MAX);
         let end = source.ceil_char_boundary(start + 1);
-        return Err(Problem::error("L001", Place::new(id, start, end), message)
-            .label("the limit lies here")
-            .help("split the workflow with `include`, and keep manifests in files of their own"));
+        return Err(Box::new(
+            Problem::error("L001", Place::new(id, start, end), message)
+                .label("the limit lies here")
+                .help("split the workflow with `include`, and keep manifests in files of their own"),
+        ));
     }
     let tokens = tokens(source, COMMENT_NESTING_MAX);
     let mut depths = Depths::default();
     for token in &tokens {
         if let Err((code, message, at)) = depths.step(token) {
-            return Err(Problem::error(code, Place::new(id, at, at + token_width(token)), message)
+            return Err(Box::new(Problem::error(code, Place::new(id, at, at + token_width(token)), message)
                 .label("one level too many")
                 .help(
                     "real workflows nest a few levels; write the inner part as a `template`, or take the comment out",
-                ));
+                )));
         }
     }
     Ok(tokens)
@@ -122,7 +124,8 @@ mod tests {
     #[test]
     fn what_goes_too_deep_is_refused_on_the_token_that_does() {
         let nested = |open: &str, times: usize, close: &str| format!("{}{}", open.repeat(times), close.repeat(times));
-        let cases: Vec<(String, Option<(&str, &str, usize)>)> = vec![
+        type Refused = Option<(&'static str, &'static str, usize)>;
+        let cases: Vec<(String, Refused)> = vec![
             (nested("a {", 64, "}"), None),
             (nested("a {", 65, "}"), Some(("L002", "{", 64 * 3 + 2))),
             (nested("a {", 350, "}"), Some(("L002", "{", 64 * 3 + 2))),

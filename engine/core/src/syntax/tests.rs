@@ -204,6 +204,8 @@ fn what_looks_like_a_trap_and_is_none_stays_silent() {
         "a \"yes\" \"on\"",
         "a on=hub off=1",
         "on 1\nyes 2",
+        "param on type=cluster",
+        "a no yes",
         "a \"\"\"\n  b\n    c\n\n  \"\"\"",
         "a #\"\"\"\n  \\d\n  \"\"\"#",
         "a \"x \\\n     y\"",

@@ -152,7 +152,7 @@ fn precedence_is_that_of_cel() {
             let mut rest = debug.as_str();
             while let Some(at) = rest.find("range: ").into_iter().chain(rest.find("at: ")).min() {
                 let after = &rest[at..];
-                let end = after.find(|c: char| c == ',' || c == '}').unwrap();
+                let end = after.find([',', '}']).unwrap();
                 out.push_str(&rest[..at]);
                 rest = &after[end..];
             }
