@@ -254,6 +254,12 @@ mod tests {
         }
     }
 
+    /// Paths that objects were applied to.
+    fn patches(server: &ApiServer) -> Vec<String> {
+        let path = |request: String| request.strip_prefix("PATCH ").map(str::to_owned);
+        server.requests().into_iter().filter_map(path).collect()
+    }
+
     async fn as_after_one_run(world: &World<ApiServer>, outcome: &Outcome) {
         let clean = self::world(everything());
         let expected = clean.rig.run(&Apply, &clean.inputs).await.unwrap();
@@ -272,14 +278,8 @@ mod tests {
         let outcome = runs_twice(&Apply, &world).await;
         assert_eq!(outcome.summary, "4 objects: 4 created");
         assert_eq!(world.outside.writes(), 4);
-        let patched: Vec<String> = world
-            .outside
-            .requests()
-            .into_iter()
-            .filter_map(|request| request.strip_prefix("PATCH ").map(str::to_owned))
-            .collect();
         assert_eq!(
-            patched[..4],
+            patches(&world.outside)[..4],
             [
                 "/api/v1/namespaces/web",
                 "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.ex.io",
@@ -385,6 +385,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_object_of_others_that_only_has_to_be_there_is_the_same() {
+        let world = world(json!({ "object": [namespace()] }));
+        world.outside.there(object("v1", "Namespace", "web", json!({ "metadata": { "labels": { "a": "b" } } })));
+        let outcome = world.rig.run(&Apply, &world.inputs).await.unwrap();
+        assert_eq!((outcome.same, outcome.summary.as_str()), (true, "Namespace/web unchanged"));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_controller_that_writes_a_status_meanwhile_does_not_make_the_step_changed() {
         let world = world(json!({ "object": [config_map(json!({ "a": "1" }))] }));
         world.outside.there(namespace());
@@ -396,8 +404,8 @@ mod tests {
                 let applier = Applier::new(&cluster, false);
                 let wanted = wanted(vec![config_map(json!({ "a": "1" }))])?;
                 let mut apply = std::pin::pin!(applier.apply(&wanted));
-                // Until the step has looked at the object and is about to apply.
-                while !world.outside.requests().last().is_some_and(|request| request.starts_with("PATCH")) {
+                // Until the step has looked at the object and is about to apply for the second time.
+                while patches(&world.outside).len() < 2 {
                     assert!(futures::poll!(apply.as_mut()).is_pending());
                     tokio::task::yield_now().await;
                 }

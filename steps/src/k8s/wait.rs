@@ -243,19 +243,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_has_died_silently_is_given_up() {
-        let world = world(json!({ "condition": { "type": "Available" } }));
-        world.outside.there(deployment(available("False")));
-        // Discovery, list, watch.
-        world.outside.fail(3, Fault::Silent);
-        let began = tokio::time::Instant::now();
-        told(&world, async || {
-            waits(&world, "Deployment/default/web: Available is False, Why: because").await;
-            set_status(&world.outside, available("True"));
-        })
-        .await
-        .unwrap();
-        assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    async fn a_watch_that_was_never_answered_or_has_died_silently_is_given_up() {
+        for is_answered in [false, true] {
+            let world = world(json!({ "condition": { "type": "Available" } }));
+            world.outside.there(deployment(available("False")));
+            if !is_answered {
+                // After discovery and list.
+                world.outside.fail(3, Fault::Silent);
+            }
+            let began = tokio::time::Instant::now();
+            told(&world, async || {
+                waits(&world, "Deployment/default/web: Available is False, Why: because").await;
+                eventually("the watch", || world.outside.requests().len() == 3).await;
+                world.outside.silence_watches();
+                set_status(&world.outside, available("True"));
+            })
+            .await
+            .unwrap();
+            assert!(began.elapsed() < Duration::from_secs(40), "{is_answered}: {:?}", began.elapsed());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -192,19 +192,26 @@ impl Watched {
 
 /// One line for each event after `version`, until the watches are cut.
 fn watch(server: &ApiServer, watched: Watched, version: u64) -> Response<Stream> {
-    let cuts = server.state().store.cuts;
+    let (cuts, silences) = {
+        let state = server.state();
+        (state.store.cuts, state.store.silences)
+    };
     let lines = stream::unfold((server.clone(), watched, version), move |(server, watched, version)| async move {
         loop {
             let news = server.state().store.news.clone();
             let mut told = std::pin::pin!(news.notified());
             told.as_mut().enable();
-            let next = {
+            let (next, is_silent) = {
                 let state = server.state();
                 if state.store.cuts != cuts {
                     return None;
                 }
-                state.store.history.iter().find(|event| event.version > version && watched.sees(event)).cloned()
+                let is_news = |event: &&Event| event.version > version && watched.sees(event);
+                (state.store.history.iter().find(is_news).cloned(), state.store.silences != silences)
             };
+            if is_silent {
+                return std::future::pending().await;
+            }
             if let Some(event) = next {
                 let line = format!("{}\n", json!({ "type": event.what, "object": event.object }));
                 return Some((Ok(Frame::data(Bytes::from(line))), (server, watched, event.version)));

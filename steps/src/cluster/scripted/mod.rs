@@ -178,6 +178,11 @@ impl ApiServer {
         self.state().store.cut_watches();
     }
 
+    /// Every watch that is open now tells nothing any more, and does not end: a connection that has died.
+    pub(crate) fn silence_watches(&self) {
+        self.state().store.silences += 1;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test panics while it holds the state")
     }

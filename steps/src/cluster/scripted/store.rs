@@ -40,6 +40,8 @@ pub(super) struct Store {
     pub(super) writes: usize,
     /// Raised to end every watch.
     pub(super) cuts: usize,
+    /// Raised to let every watch fall silent.
+    pub(super) silences: usize,
     pub(super) news: Arc<Notify>,
 }
 
