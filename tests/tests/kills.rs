@@ -11,11 +11,11 @@ use serde_json::Value;
 /// but only when its outcome was not acknowledged.
 const WORKFLOW: &str = r#"
 workflow kills
-step a uses=exec.run { program "sh" "-c" "echo a >> effects; sleep 0.02"; effect converge }
-step b uses=exec.run needs=a { program "sh" "-c" "echo b >> effects; sleep 0.02"; effect converge }
-step c uses=exec.run needs=a { program "sh" "-c" "echo c >> effects; sleep 0.03"; effect converge }
+step a uses=exec.run { program "sh" "-c" "echo a >> effects; sleep 0.12"; effect converge }
+step b uses=exec.run needs=a { program "sh" "-c" "echo b >> effects; sleep 0.12"; effect converge }
+step c uses=exec.run needs=a { program "sh" "-c" "echo c >> effects; sleep 0.15"; effect converge }
 step d uses=file.write { needs b c; path "d.txt"; content "d" }
-step e uses=exec.run needs=d { program "sh" "-c" "echo e >> effects; sleep 0.02"; effect converge }
+step e uses=exec.run needs=d { program "sh" "-c" "echo e >> effects; sleep 0.12"; effect converge }
 step f uses=value.set needs=e { n 1 }
 "#;
 
@@ -44,7 +44,7 @@ fn a_killed_run_is_finished_by_resume_and_repeats_nothing_that_was_acknowledged(
         std::fs::write(place.join("kills.kdl"), WORKFLOW).unwrap();
         let mut child = engine(place).args(["run", "kills.kdl", "--id", "r", "--progress", "quiet"]).stderr(Stdio::null()).spawn().unwrap();
         // A spread of moments from the first milliseconds to past the end; which moment it is must not matter.
-        std::thread::sleep(Duration::from_millis(round * 9));
+        std::thread::sleep(Duration::from_millis(5 + round * 24));
         child.kill().unwrap();
         child.wait().unwrap();
 
