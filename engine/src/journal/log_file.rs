@@ -31,16 +31,23 @@ impl DiskFile {
         failpoint!("journal-create-before");
         let file = disk::private_file().read(true).append(true).create_new(true).open(path)?;
         file.sync_all()?;
-        let directory = disk::parent_of(path);
-        disk::sync_directory(directory)?;
-        disk::sync_directory(disk::parent_of(directory))?;
+        sync_names(path)?;
         failpoint!("journal-create-after");
         Ok(DiskFile(file))
     }
 
+    /// The process that made the file may have died before its name was durable.
     pub(super) fn open(path: &Path) -> io::Result<DiskFile> {
-        Ok(DiskFile(disk::private_file().read(true).append(true).open(path)?))
+        let file = disk::private_file().read(true).append(true).open(path)?;
+        sync_names(path)?;
+        Ok(DiskFile(file))
     }
+}
+
+fn sync_names(path: &Path) -> io::Result<()> {
+    let directory = disk::parent_of(path);
+    disk::sync_directory(directory)?;
+    disk::sync_directory(disk::parent_of(directory))
 }
 
 impl LogFile for DiskFile {
