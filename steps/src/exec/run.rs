@@ -46,8 +46,7 @@ pub struct Run;
 pub struct Inputs {
     /// The program and its arguments, without a shell between.
     program: ProgramInput,
-    /// Environment variables. Only PATH, HOME and LANG are inherited; added are ENGINE_RUN_ID, ENGINE_STEP, and with `on=` ENGINE_CLUSTER
-    /// and a KUBECONFIG of that one cluster.
+    /// Variables beside the inherited PATH, HOME, LANG and our ENGINE_RUN_ID, ENGINE_STEP; with `on=` also ENGINE_CLUSTER, KUBECONFIG.
     #[serde(default)]
     env: BTreeMap<String, String>,
     /// The directory in which it starts; without it, the one in which the engine was started.
@@ -77,7 +76,7 @@ pub struct ProgramInput {
 }
 
 /// What may happen when a program runs twice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EffectInput {
     /// It touches nothing outside.
