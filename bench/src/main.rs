@@ -57,7 +57,14 @@ fn one_step(program: &Program, place: &std::path::Path) -> Result<Measure, Box<d
     for _ in 0..ROUNDS * 4 {
         walls.push(program.run(&file, place)?.wall_s * 1_000.0);
     }
-    Ok(Measure { name: "one-step run, start to exit", unit: "ms", found: median(&mut walls), target: 20.0, at_most: true, detail: String::new() })
+    Ok(Measure {
+        name: "one-step run, start to exit",
+        unit: "ms",
+        found: median(&mut walls),
+        target: 20.0,
+        at_most: true,
+        detail: String::new(),
+    })
 }
 
 /// A chain: one durable step after the other. Its limit is a loop of append and fdatasync.
@@ -75,11 +82,39 @@ fn chain(program: &Program, place: &std::path::Path) -> Result<[Measure; 3], Box
     let flushes = program.flushes(&file, place)?;
     let detail = format!("{:.0} µs a step, bare {:.0} µs", median(&mut ours), median(&mut bare));
     Ok([
-        Measure { name: "chain of 1,000, per step / bare append + fdatasync", unit: "×", found: median(&mut ratios), target: 1.5, at_most: true, detail },
-        Measure { name: "chain of 1,000, peak memory", unit: "MiB", found: median(&mut memories), target: 25.0, at_most: true, detail: String::new() },
+        Measure {
+            name: "chain of 1,000, per step / bare append + fdatasync",
+            unit: "×",
+            found: median(&mut ratios),
+            target: 1.5,
+            at_most: true,
+            detail,
+        },
+        Measure {
+            name: "chain of 1,000, peak memory",
+            unit: "MiB",
+            found: median(&mut memories),
+            target: 25.0,
+            at_most: true,
+            detail: String::new(),
+        },
         match flushes {
-            Some(flushes) => Measure { name: "chain of 1,000, flushes a step", unit: "", found: flushes as f64 / CHAIN as f64, target: 1.05, at_most: true, detail: String::new() },
-            None => Measure { name: "chain of 1,000, flushes a step", unit: "", found: f64::NAN, target: 1.05, at_most: true, detail: "left out: strace is not installed".into() },
+            Some(flushes) => Measure {
+                name: "chain of 1,000, flushes a step",
+                unit: "",
+                found: flushes as f64 / CHAIN as f64,
+                target: 1.05,
+                at_most: true,
+                detail: String::new(),
+            },
+            None => Measure {
+                name: "chain of 1,000, flushes a step",
+                unit: "",
+                found: f64::NAN,
+                target: 1.05,
+                at_most: true,
+                detail: "left out: strace is not installed".into(),
+            },
         },
     ])
 }
@@ -100,5 +135,12 @@ fn wide(program: &Program, place: &std::path::Path) -> Result<Measure, Box<dyn s
         bare.push(WIDE as f64 / limit);
     }
     let detail = format!("{:.0} steps/s, bare {:.0} records/s", median(&mut ours), median(&mut bare));
-    Ok(Measure { name: "10,000 wide, 64 at once, rate / bare group commit", unit: "×", found: median(&mut ratios), target: 1.0 / 3.0, at_most: false, detail })
+    Ok(Measure {
+        name: "10,000 wide, 64 at once, rate / bare group commit",
+        unit: "×",
+        found: median(&mut ratios),
+        target: 1.0 / 3.0,
+        at_most: false,
+        detail,
+    })
 }

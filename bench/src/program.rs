@@ -19,7 +19,9 @@ impl Program {
     pub fn find() -> Result<Program, String> {
         let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("engine")));
         let path = std::env::var_os("ENGINE_PROGRAM").map(PathBuf::from).or(beside).filter(|path| path.exists());
-        path.map(Program).ok_or_else(|| "there is no `engine` beside this program: cargo build --release -p engine, or set ENGINE_PROGRAM".into())
+        path.map(Program).ok_or_else(|| {
+            "there is no `engine` beside this program: cargo build --release -p engine, or set ENGINE_PROGRAM".into()
+        })
     }
 
     /// A run in a state directory of its own, which is removed afterwards.
@@ -38,7 +40,8 @@ impl Program {
     /// Seconds to read, check and plan nothing more than the file.
     pub fn check(&self, file: &Path) -> io::Result<f64> {
         let began = Instant::now();
-        let status = Command::new(&self.0).arg("graph").arg(file).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        let status =
+            Command::new(&self.0).arg("graph").arg(file).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
         if !status.success() {
             return Err(io::Error::other(format!("the graph of {} ended with {status}", file.display())));
         }
@@ -74,7 +77,8 @@ fn wait_with_peak(mut child: std::process::Child) -> io::Result<(std::process::E
     let watcher = std::thread::spawn(move || {
         let mut peak = 0;
         while let Ok(text) = std::fs::read_to_string(&status_file) {
-            let found = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
+            let found =
+                text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
             match found {
                 Some(kib) => peak = kib,
                 None => break,

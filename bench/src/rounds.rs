@@ -29,7 +29,10 @@ pub fn table(measures: &[Measure]) -> (String, bool) {
     for measure in measures {
         let relation = if measure.at_most { "≤" } else { "≥" };
         let word = if measure.is_met() { "ok  " } else { "MISS" };
-        text.push_str(&format!("{word}  {:52} {:8.2} {:3}  (target {relation} {:.2})  {}\n", measure.name, measure.found, measure.unit, measure.target, measure.detail));
+        text.push_str(&format!(
+            "{word}  {:52} {:8.2} {:3}  (target {relation} {:.2})  {}\n",
+            measure.name, measure.found, measure.unit, measure.target, measure.detail
+        ));
     }
     (text, measures.iter().all(Measure::is_met))
 }

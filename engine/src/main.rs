@@ -24,7 +24,9 @@ fn playground(directory: PathBuf) -> Eventually<Playground> {
         let sites = vec![("west", west.address().port()), ("east", east.port())];
         let (hand_in, kept) = std::sync::mpsc::channel();
         let repair = Box::pin(async move {
-            let endpoint = Endpoint::serve_on(east, Identity::file(directory.join("east.pem"))).await.map_err(|e| e.to_string())?;
+            let endpoint = Endpoint::serve_on(east, Identity::file(directory.join("east.pem")))
+                .await
+                .map_err(|e| e.to_string())?;
             // The receiver lives in `alive`, as long as the demo.
             hand_in.send(endpoint).map_err(|e| e.to_string())
         });

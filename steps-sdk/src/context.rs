@@ -52,17 +52,42 @@ pub struct CallIdentity {
 #[derive(Debug)]
 pub enum Request {
     /// Why it waits now. Sent when the reason changes.
-    Waiting { reason: String },
-    Log { level: LogLevel, message: String },
+    Waiting {
+        reason: String,
+    },
+    Log {
+        level: LogLevel,
+        message: String,
+    },
     /// The action is done; from here the step only waits, on a clock of its own: what the file says in `wait for=`, else this
     /// limit. The engine answers by moving the deadline.
-    BeginWait { limit: Duration },
-    MemoPut { key: String, value: Value, done: oneshot::Sender<Result<(), StepError>> },
-    HoldTake { name: String, data: Value, done: oneshot::Sender<Result<(), StepError>> },
-    SecretOpen { secret: Secret, done: oneshot::Sender<Result<SecretBytes, StepError>> },
+    BeginWait {
+        limit: Duration,
+    },
+    MemoPut {
+        key: String,
+        value: Value,
+        done: oneshot::Sender<Result<(), StepError>>,
+    },
+    HoldTake {
+        name: String,
+        data: Value,
+        done: oneshot::Sender<Result<(), StepError>>,
+    },
+    SecretOpen {
+        secret: Secret,
+        done: oneshot::Sender<Result<SecretBytes, StepError>>,
+    },
     /// What is kept under this name of the step's owner key, if anything.
-    SecretKept { name: String, done: oneshot::Sender<Result<Option<SecretBytes>, StepError>> },
-    SecretKeep { name: String, bytes: SecretBytes, done: oneshot::Sender<Result<(), StepError>> },
+    SecretKept {
+        name: String,
+        done: oneshot::Sender<Result<Option<SecretBytes>, StepError>>,
+    },
+    SecretKeep {
+        name: String,
+        bytes: SecretBytes,
+        done: oneshot::Sender<Result<(), StepError>>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +113,10 @@ impl RequestSender {
         let _ = self.0.send(request);
     }
 
-    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, StepError>>) -> Request) -> Result<T, StepError> {
+    async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, StepError>>) -> Request,
+    ) -> Result<T, StepError> {
         let gone = || StepError::transient("E900", "the engine stopped while the step was asking it something");
         let (done, answer) = oneshot::channel();
         self.0.send(make(done)).map_err(|_| gone())?;
@@ -200,7 +228,9 @@ impl Clusters {
     }
 
     pub fn get(&self, name: &ClusterName) -> Result<&ClusterHandle, StepError> {
-        self.0.get(&name.0).ok_or_else(|| StepError::permanent("C001", format!("cluster `{name}` is not among the clusters of this step")))
+        self.0.get(&name.0).ok_or_else(|| {
+            StepError::permanent("C001", format!("cluster `{name}` is not among the clusters of this step"))
+        })
     }
 
     /// In the order of their names.
@@ -221,7 +251,12 @@ pub struct ClusterHandle {
 
 impl ClusterHandle {
     /// `kubeconfig` writes a kubeconfig of this one context, for programs that a step starts.
-    pub fn new(name: String, identity: String, client: kube::Client, kubeconfig: Arc<dyn Fn() -> Result<String, StepError> + Send + Sync>) -> Self {
+    pub fn new(
+        name: String,
+        identity: String,
+        client: kube::Client,
+        kubeconfig: Arc<dyn Fn() -> Result<String, StepError> + Send + Sync>,
+    ) -> Self {
         ClusterHandle { name, identity, client, kubeconfig }
     }
 
@@ -320,7 +355,11 @@ impl StepContext {
 
     /// The cluster of `on=`. The kinds that call this are [`crate::spec::OnCluster::Required`], so `check` has seen to it.
     pub fn on(&self) -> Result<&ClusterHandle, StepError> {
-        let name = self.call.on.as_ref().ok_or_else(|| StepError::permanent("C001", "this step needs a cluster").help("write `on=CLUSTER` on the step").not_started())?;
+        let name = self.call.on.as_ref().ok_or_else(|| {
+            StepError::permanent("C001", "this step needs a cluster")
+                .help("write `on=CLUSTER` on the step")
+                .not_started()
+        })?;
         self.clusters.get(name)
     }
 

@@ -37,7 +37,15 @@ pub struct StepError {
 
 impl StepError {
     pub fn new(class: ErrorClass, code: &str, message: impl Into<String>) -> Self {
-        StepError { class, code: code.to_owned(), message: message.into(), causes: Vec::new(), help: None, not_started: false, retry_after_ms: None }
+        StepError {
+            class,
+            code: code.to_owned(),
+            message: message.into(),
+            causes: Vec::new(),
+            help: None,
+            not_started: false,
+            retry_after_ms: None,
+        }
     }
 
     pub fn transient(code: &str, message: impl Into<String>) -> Self {

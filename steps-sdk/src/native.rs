@@ -91,7 +91,12 @@ pub trait Step: Send + Sync + 'static {
     async fn run(&self, cx: &StepContext, inputs: Self::Inputs) -> Result<Done<Self::Outputs>, StepError>;
 
     /// Whether what was done is still there; after a crash, without outputs: whether it happened.
-    async fn verify(&self, _cx: &StepContext, _inputs: Self::Inputs, _outputs: Option<Self::Outputs>) -> Result<Verdict, StepError> {
+    async fn verify(
+        &self,
+        _cx: &StepContext,
+        _inputs: Self::Inputs,
+        _outputs: Option<Self::Outputs>,
+    ) -> Result<Verdict, StepError> {
         Ok(Verdict::Unknown("this kind cannot check itself".into()))
     }
 
@@ -101,7 +106,12 @@ pub trait Step: Send + Sync + 'static {
     }
 
     /// Takes back what `run` did; answers what was taken back and what stays.
-    async fn undo(&self, _cx: &StepContext, _inputs: Self::Inputs, _outputs: Option<Self::Outputs>) -> Result<String, StepError> {
+    async fn undo(
+        &self,
+        _cx: &StepContext,
+        _inputs: Self::Inputs,
+        _outputs: Option<Self::Outputs>,
+    ) -> Result<String, StepError> {
         Err(StepError::permanent("E903", "this kind cannot be undone; what it made stays"))
     }
 }
@@ -134,7 +144,8 @@ impl<S: Step> StepHandler for S {
 
     async fn run(&self, cx: &StepContext, inputs: Value) -> Result<Outcome, StepError> {
         let Done { outputs, summary, same } = Step::run(self, cx, decode(inputs, "inputs")?).await?;
-        let outputs = serde_json::to_value(outputs).map_err(|e| StepError::permanent("E901", "the step's outputs cannot be written as JSON").caused_by(&e))?;
+        let outputs = serde_json::to_value(outputs)
+            .map_err(|e| StepError::permanent("E901", "the step's outputs cannot be written as JSON").caused_by(&e))?;
         Ok(Outcome { outputs, summary, same })
     }
 
@@ -157,5 +168,9 @@ fn schema_of<T: JsonSchema>() -> Value {
 
 /// Inputs were checked against the schema before; what fails here is a late value of the wrong form.
 fn decode<T: DeserializeOwned>(json: Value, what: &str) -> Result<T, StepError> {
-    serde_json::from_value(json).map_err(|e| StepError::permanent("E901", format!("the step's {what} do not have the form that it declared")).caused_by(&e).not_started())
+    serde_json::from_value(json).map_err(|e| {
+        StepError::permanent("E901", format!("the step's {what} do not have the form that it declared"))
+            .caused_by(&e)
+            .not_started()
+    })
 }

@@ -34,7 +34,10 @@ pub enum Shape {
     /// Free-form JSON, written by the JSON-in-KDL convention.
     Any,
     Bool,
-    Integer { min: Option<i64>, max: Option<i64> },
+    Integer {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
     Number,
     String(Format),
     /// One of these strings.
@@ -85,9 +88,17 @@ impl Format {
     }
 
     pub fn by_name(name: &str) -> Option<Format> {
-        [Format::Plain, Format::Hostname, Format::DnsLabel, Format::Duration, Format::Quantity, Format::Semver, Format::Url]
-            .into_iter()
-            .find(|format| format.name() == name)
+        [
+            Format::Plain,
+            Format::Hostname,
+            Format::DnsLabel,
+            Format::Duration,
+            Format::Quantity,
+            Format::Semver,
+            Format::Url,
+        ]
+        .into_iter()
+        .find(|format| format.name() == name)
     }
 
     /// Whether `text` has this format; the error says why not.
@@ -135,9 +146,31 @@ pub struct SchemaError {
 }
 
 const KEYWORDS: [&str; 25] = [
-    "$schema", "$defs", "$ref", "title", "description", "type", "format", "enum", "const", "oneOf", "anyOf", "properties", "required",
-    "additionalProperties", "items", "minimum", "maximum", "default", "x-kdl-args", "x-ref", "x-cel", "x-secret", "x-kdl-file",
-    "x-same-as-inputs", "deprecated",
+    "$schema",
+    "$defs",
+    "$ref",
+    "title",
+    "description",
+    "type",
+    "format",
+    "enum",
+    "const",
+    "oneOf",
+    "anyOf",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "minimum",
+    "maximum",
+    "default",
+    "x-kdl-args",
+    "x-ref",
+    "x-cel",
+    "x-secret",
+    "x-kdl-file",
+    "x-same-as-inputs",
+    "deprecated",
 ];
 
 impl Schema {
@@ -197,14 +230,21 @@ impl<'a> Reader<'a> {
         Ok(Schema { doc, shape, nullable, default })
     }
 
-    fn shape(&self, map: &'a serde_json::Map<String, Value>, at: &str, depth: usize) -> Result<(Shape, bool), SchemaError> {
+    fn shape(
+        &self,
+        map: &'a serde_json::Map<String, Value>,
+        at: &str,
+        depth: usize,
+    ) -> Result<(Shape, bool), SchemaError> {
         let refuse = |reason: String| Err(SchemaError { pointer: at.to_owned(), reason });
         if let Some(options) = map.get("anyOf").and_then(Value::as_array) {
             // The one use of anyOf: a value or null.
             let is_null = |option: &Value| option.get("type").and_then(Value::as_str) == Some("null");
             let mut real = options.iter().filter(|option| !is_null(option));
             return match (real.next(), real.next()) {
-                (Some(only), None) => Ok((self.schema(only, &format!("{at}/anyOf"), depth + 1)?.shape, options.len() > 1)),
+                (Some(only), None) => {
+                    Ok((self.schema(only, &format!("{at}/anyOf"), depth + 1)?.shape, options.len() > 1))
+                }
                 _ => refuse("`anyOf` may only join one schema with null".into()),
             };
         }
@@ -227,7 +267,13 @@ impl<'a> Reader<'a> {
             };
         }
         if let Some(values) = map.get("enum").and_then(Value::as_array) {
-            return Ok((Shape::Enum(strings(values).ok_or_else(|| SchemaError { pointer: at.into(), reason: "`enum` of other than strings".into() })?), types(map).contains(&"null")));
+            return Ok((
+                Shape::Enum(strings(values).ok_or_else(|| SchemaError {
+                    pointer: at.into(),
+                    reason: "`enum` of other than strings".into(),
+                })?),
+                types(map).contains(&"null"),
+            ));
         }
         let named = types(map);
         let nullable = named.contains(&"null");
@@ -235,7 +281,10 @@ impl<'a> Reader<'a> {
         let shape = match real.as_slice() {
             [] => Shape::Any,
             ["boolean"] => Shape::Bool,
-            ["integer"] => Shape::Integer { min: map.get("minimum").and_then(Value::as_i64), max: map.get("maximum").and_then(Value::as_i64) },
+            ["integer"] => Shape::Integer {
+                min: map.get("minimum").and_then(Value::as_i64),
+                max: map.get("maximum").and_then(Value::as_i64),
+            },
             ["number"] => Shape::Number,
             ["string"] if map.get("x-cel") == Some(&Value::Bool(true)) => Shape::Predicate,
             ["string"] => Shape::String(format_of(map)),
@@ -254,12 +303,17 @@ impl<'a> Reader<'a> {
         let Some(properties) = map.get("properties").and_then(Value::as_object) else {
             return match map.get("additionalProperties") {
                 Some(Value::Bool(false)) => Ok(Shape::Object(ObjectShape::default())),
-                Some(values) => Ok(Shape::Map(Box::new(self.schema(values, &format!("{at}/additionalProperties"), depth + 1)?))),
-                None if map.get("title").is_some() || map.get("x-kdl-args").is_some() => Ok(Shape::Object(ObjectShape::default())),
+                Some(values) => {
+                    Ok(Shape::Map(Box::new(self.schema(values, &format!("{at}/additionalProperties"), depth + 1)?)))
+                }
+                None if map.get("title").is_some() || map.get("x-kdl-args").is_some() => {
+                    Ok(Shape::Object(ObjectShape::default()))
+                }
                 None => Ok(Shape::Any),
             };
         };
-        let required = map.get("required").and_then(Value::as_array).and_then(|names| strings(names)).unwrap_or_default();
+        let required =
+            map.get("required").and_then(Value::as_array).and_then(|names| strings(names)).unwrap_or_default();
         let mut object = ObjectShape::default();
         for (name, schema) in properties {
             let schema = self.schema(schema, &format!("{at}/properties/{name}"), depth + 1)?;
@@ -285,16 +339,24 @@ impl<'a> Reader<'a> {
         for option in options {
             if let Some(word) = option.get("const").and_then(Value::as_str) {
                 words.push(word.to_owned());
-            } else if let Some(values) = option.get("enum").and_then(Value::as_array).and_then(|values| strings(values)) {
+            } else if let Some(values) = option.get("enum").and_then(Value::as_array).and_then(|values| strings(values))
+            {
                 words.extend(values);
-            } else if let Some((name, schema)) = option.get("properties").and_then(Value::as_object).filter(|p| p.len() == 1).and_then(|p| p.iter().next()) {
+            } else if let Some((name, schema)) = option
+                .get("properties")
+                .and_then(Value::as_object)
+                .filter(|p| p.len() == 1)
+                .and_then(|p| p.iter().next())
+            {
                 let mut schema = self.schema(schema, &format!("{at}/oneOf/{name}"), depth + 1)?;
                 if let Some(doc) = option.get("description").and_then(Value::as_str) {
                     schema.doc = doc.to_owned();
                 }
                 tagged.push(Field { name: name.clone(), schema, required: true });
             } else {
-                return refuse("each choice of `oneOf` is a constant string, or an object with one property that names it".into());
+                return refuse(
+                    "each choice of `oneOf` is a constant string, or an object with one property that names it".into(),
+                );
             }
         }
         match (words.is_empty(), tagged.is_empty()) {
@@ -372,7 +434,8 @@ mod tests {
         ] {
             assert_eq!(Schema::parse(&schema).unwrap_err().pointer, place, "{schema}");
         }
-        let recursive = json!({ "$ref": "#/$defs/a", "$defs": { "a": { "type": "array", "items": { "$ref": "#/$defs/a" } } } });
+        let recursive =
+            json!({ "$ref": "#/$defs/a", "$defs": { "a": { "type": "array", "items": { "$ref": "#/$defs/a" } } } });
         assert!(Schema::parse(&recursive).unwrap_err().reason.contains("recursive"));
     }
 }

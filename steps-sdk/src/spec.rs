@@ -33,7 +33,8 @@ impl FromStr for StepKind {
     type Err = NotValid;
     fn from_str(text: &str) -> Result<Self, NotValid> {
         let is_word = |word: &str| {
-            word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
+            word.starts_with(|c: char| c.is_ascii_lowercase())
+                && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
         };
         match text.split_once('.') {
             Some((family, verb)) if is_word(family) && is_word(verb) => Ok(StepKind(text.to_owned())),
@@ -60,7 +61,10 @@ pub enum Effect {
 pub enum EffectOf {
     Fixed(Effect),
     /// By the value of a top-level input; a value that is not listed, and an absent one, is [`Effect::Once`].
-    FromInput { input: String, effects: Vec<(String, Effect)> },
+    FromInput {
+        input: String,
+        effects: Vec<(String, Effect)>,
+    },
 }
 
 impl EffectOf {
@@ -70,7 +74,10 @@ impl EffectOf {
             EffectOf::Fixed(effect) => *effect,
             EffectOf::FromInput { input, effects } => {
                 let chosen = inputs.get(input).and_then(Value::as_str);
-                effects.iter().find(|(value, _)| Some(value.as_str()) == chosen).map_or(Effect::Once, |(_, effect)| *effect)
+                effects
+                    .iter()
+                    .find(|(value, _)| Some(value.as_str()) == chosen)
+                    .map_or(Effect::Once, |(_, effect)| *effect)
             }
         }
     }
@@ -195,7 +202,10 @@ impl StepSpec {
                     }
                 }
                 if let Some(odd) = object.fields.iter().find(|field| SHARED_CHILDREN.contains(&field.name.as_str())) {
-                    return Err(refuse(format!("an input may not be called `{}`: every step has that child", odd.name)));
+                    return Err(refuse(format!(
+                        "an input may not be called `{}`: every step has that child",
+                        odd.name
+                    )));
                 }
             }
             Shape::Map(_) => {}
@@ -206,7 +216,20 @@ impl StepSpec {
             _ => Outputs::Fields(Schema::parse(&source.outputs)?),
         };
         let About { kind, version, accepts_from, doc, effect, undo, time_limit, on } = about;
-        Ok(StepSpec { kind, version, accepts_from, doc: doc.to_owned(), inputs, outputs, wait, effect, undo, time_limit, on, source })
+        Ok(StepSpec {
+            kind,
+            version,
+            accepts_from,
+            doc: doc.to_owned(),
+            inputs,
+            outputs,
+            wait,
+            effect,
+            undo,
+            time_limit,
+            on,
+            source,
+        })
     }
 
     /// What a digest of this spec covers: everything that decides what a step of this kind means.
@@ -224,7 +247,10 @@ mod tests {
     use serde_json::json;
 
     fn spec(inputs: Value) -> Result<StepSpec, SchemaError> {
-        StepSpec::new(About::converging("x.y", "Does x."), SpecSource { inputs, outputs: json!({ "type": "object", "properties": {} }) })
+        StepSpec::new(
+            About::converging("x.y", "Does x."),
+            SpecSource { inputs, outputs: json!({ "type": "object", "properties": {} }) },
+        )
     }
 
     #[test]
@@ -236,7 +262,12 @@ mod tests {
         assert!(waits.wait.unwrap().field("ready").is_some());
         let Shape::Object(inputs) = waits.inputs.shape else { panic!("an object") };
         assert!(inputs.field("wait").is_none() && inputs.field("name").is_some());
-        assert!(spec(json!({ "type": "object", "properties": { "needs": { "type": "string" } } })).unwrap_err().reason.contains("`needs`"));
+        assert!(
+            spec(json!({ "type": "object", "properties": { "needs": { "type": "string" } } }))
+                .unwrap_err()
+                .reason
+                .contains("`needs`")
+        );
         assert!(spec(json!({ "type": "string" })).is_err());
     }
 

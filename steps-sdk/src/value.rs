@@ -42,7 +42,9 @@ impl fmt::Display for Secret {
         match self {
             Secret::Env { name } => write!(f, "environment variable {name}"),
             Secret::File { path } => write!(f, "file {path}"),
-            Secret::K8s { cluster, namespace, name, key } => write!(f, "Secret {namespace}/{name} key {key} on cluster {cluster}"),
+            Secret::K8s { cluster, namespace, name, key } => {
+                write!(f, "Secret {namespace}/{name} key {key} on cluster {cluster}")
+            }
             Secret::Sealed { owner, name } => write!(f, "{name} of {owner} in the keystore"),
         }
     }
@@ -123,7 +125,8 @@ fn check_label(label: &str, upper_allowed: bool) -> Result<(), NotValid> {
     if label.len() > 63 {
         return refuse(format!("the label `{label}` has {} characters, at most 63 are allowed", label.len()));
     }
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (upper_allowed && c.is_ascii_uppercase());
+    let allowed =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (upper_allowed && c.is_ascii_uppercase());
     if let Some(odd) = label.chars().find(|c| !allowed(*c)) {
         return refuse(format!("`{odd}` is not allowed in the label `{label}`"));
     }
@@ -163,7 +166,8 @@ impl FromStr for Semver {
     fn from_str(text: &str) -> Result<Self, NotValid> {
         let core = text.split(['-', '+']).next().unwrap_or_default();
         let numbers: Vec<&str> = core.split('.').collect();
-        let is_number = |n: &&str| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()) && (n.len() == 1 || !n.starts_with('0'));
+        let is_number =
+            |n: &&str| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()) && (n.len() == 1 || !n.starts_with('0'));
         if numbers.len() != 3 || !numbers.iter().all(is_number) {
             return refuse("write three numbers, as in `1.4.0`");
         }
@@ -191,7 +195,8 @@ impl FromStr for Quantity {
     type Err = NotValid;
     fn from_str(text: &str) -> Result<Self, NotValid> {
         const SUFFIXES: [&str; 14] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti"];
-        let digits_end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
+        let digits_end =
+            text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
         let (number, suffix) = text.split_at(digits_end);
         if number.parse::<f64>().is_err() {
             return refuse("it does not begin with a number");
@@ -224,7 +229,11 @@ impl FromStr for Span {
             let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| n + digits);
             let unit = &rest[digits..unit_end];
             let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-                return refuse(if unit.is_empty() { "the unit is missing: `ms`, `s`, `m`, `h` or `d`".into() } else { format!("`{unit}` is not a unit: use `ms`, `s`, `m`, `h` or `d`") });
+                return refuse(if unit.is_empty() {
+                    "the unit is missing: `ms`, `s`, `m`, `h` or `d`".into()
+                } else {
+                    format!("`{unit}` is not a unit: use `ms`, `s`, `m`, `h` or `d`")
+                });
             };
             if *factor >= last {
                 return refuse("units go from large to small, each once");
@@ -331,7 +340,14 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_written_alike() {
-        for (text, ms) in [("5m", 300_000), ("1h30m", 5_400_000), ("250ms", 250), ("2s", 2_000), ("87600h", 315_360_000_000), ("0s", 0)] {
+        for (text, ms) in [
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("250ms", 250),
+            ("2s", 2_000),
+            ("87600h", 315_360_000_000),
+            ("0s", 0),
+        ] {
             let span: Span = text.parse().unwrap();
             assert_eq!(span.0.as_millis(), ms, "{text}");
             assert_eq!(span.to_string().parse::<Span>().unwrap(), span, "{text} through {span}");
@@ -359,7 +375,11 @@ mod tests {
     #[test]
     fn other_formats_accept_and_refuse() {
         assert!("0.32.3-rc.1+x".parse::<Semver>().is_ok());
-        assert!("1.4".parse::<Semver>().is_err() && "v1.4.0".parse::<Semver>().is_err() && "01.0.0".parse::<Semver>().is_err());
+        assert!(
+            "1.4".parse::<Semver>().is_err()
+                && "v1.4.0".parse::<Semver>().is_err()
+                && "01.0.0".parse::<Semver>().is_err()
+        );
         assert!("https://a:1/x".parse::<Url>().is_ok());
         assert!("a.b/c".parse::<Url>().is_err() && "https://".parse::<Url>().is_err());
         for good in ["64Mi", "1", "250m", "1e3", "0.5Gi"] {

@@ -9,8 +9,13 @@ use std::path::PathBuf;
 /// When it is not there: there is nothing to test then.
 pub fn program() -> PathBuf {
     let own = std::env::current_exe().expect("a program knows where it is");
-    let profile_directory = own.ancestors().find(|path| path.join("deps").is_dir()).expect("it lies in cargo's target directory");
+    let profile_directory =
+        own.ancestors().find(|path| path.join("deps").is_dir()).expect("it lies in cargo's target directory");
     let program = profile_directory.join("engine");
-    assert!(program.exists(), "{} is not there: run `cargo test --workspace`, or `cargo build -p engine` first", program.display());
+    assert!(
+        program.exists(),
+        "{} is not there: run `cargo test --workspace`, or `cargo build -p engine` first",
+        program.display()
+    );
     program
 }

@@ -38,7 +38,11 @@ impl<'l> Rollout<'l> {
     pub fn engine(&self) -> Command {
         let dns = self.lab.dns();
         let mut command = Command::new(&self.program);
-        command.env_clear().env("HOME", &self.place).env("PATH", "/usr/bin:/bin").env("KUBECONFIG", self.lab.kubeconfig());
+        command
+            .env_clear()
+            .env("HOME", &self.place)
+            .env("PATH", "/usr/bin:/bin")
+            .env("KUBECONFIG", self.lab.kubeconfig());
         command.env("DNS_KEY", format!("{}:{}:{}", dns.key.algorithm, dns.key.name, dns.key.secret));
         command.env("ENGINE_STATE", self.place.join("state")).env("ENGINE_SEAL_KEY", self.seal_key());
         command.stdin(Stdio::null());
@@ -100,7 +104,8 @@ impl<'l> Rollout<'l> {
             let before = self.events(id);
             child = if before.is_empty() {
                 // It was killed before its first record: there is no run yet, or one that has not begun.
-                std::fs::remove_dir_all(self.place.join("state/runs").join(id)).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
+                std::fs::remove_dir_all(self.place.join("state/runs").join(id))
+                    .or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
                 self.start(id)?
             } else {
                 self.engine().args(["resume", id, "--progress", "quiet"]).stderr(Stdio::null()).spawn()?

@@ -34,14 +34,20 @@ pub fn trust(program: std::path::PathBuf) -> Result<String, TrustError> {
     expect(second.status.success(), "the second run did not succeed", &second)?;
     let steps = ended(&rollout.events("first"));
     let events = rollout.events("second");
-    let same = events.iter().filter(|e| e["event"] == "step-succeeded" && e["same"] == true).count() + steps_of(&events, "step-skipped").len();
+    let same = events.iter().filter(|e| e["event"] == "step-succeeded" && e["same"] == true).count()
+        + steps_of(&events, "step-skipped").len();
 
     let mut kills = 0;
     for round in 0_u64.. {
         if kills >= KILLS || round == 10 {
             break;
         }
-        let rollout = Rollout::new(&lab, program.clone(), &made(place.path().join(format!("killed-{round}")))?, &format!("killed-{round}"));
+        let rollout = Rollout::new(
+            &lab,
+            program.clone(),
+            &made(place.path().join(format!("killed-{round}")))?,
+            &format!("killed-{round}"),
+        );
         let killed = rollout.run_with_kills("r", moments(KILLS - kills, 40, 700, 41 + round))?;
         if !killed.repeated.is_empty() || !killed.succeeded {
             let output = format!("{killed:?}\n{:?}", rollout.events("r").last());

@@ -42,7 +42,11 @@ fn a_killed_run_is_finished_by_resume_and_repeats_nothing_that_was_acknowledged(
         let place = tempfile::tempdir().unwrap();
         let place = place.path();
         std::fs::write(place.join("kills.kdl"), WORKFLOW).unwrap();
-        let mut child = engine(place).args(["run", "kills.kdl", "--id", "r", "--progress", "quiet"]).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = engine(place)
+            .args(["run", "kills.kdl", "--id", "r", "--progress", "quiet"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         // A spread of moments from the first milliseconds to past the end; which moment it is must not matter.
         std::thread::sleep(Duration::from_millis(5 + round * 24));
         child.kill().unwrap();
@@ -59,13 +63,20 @@ fn a_killed_run_is_finished_by_resume_and_repeats_nothing_that_was_acknowledged(
         assert!(resumed.status.success(), "round {round}: {}", String::from_utf8_lossy(&resumed.stderr));
 
         let events = journal(place);
-        let again: Vec<_> = steps_of(&events[before.len()..], "step-started").into_iter().filter(|step| acknowledged.contains(step)).collect();
+        let again: Vec<_> = steps_of(&events[before.len()..], "step-started")
+            .into_iter()
+            .filter(|step| acknowledged.contains(step))
+            .collect();
         assert_eq!(again, Vec::<String>::new(), "round {round}: acknowledged steps ran again");
         let mut outcomes = BTreeMap::new();
         for step in steps_of(&events, "step-succeeded") {
             *outcomes.entry(step).or_insert(0) += 1;
         }
-        assert_eq!(outcomes, BTreeMap::from(["a", "b", "c", "d", "e", "f"].map(|s| (s.to_owned(), 1))), "round {round}");
+        assert_eq!(
+            outcomes,
+            BTreeMap::from(["a", "b", "c", "d", "e", "f"].map(|s| (s.to_owned(), 1))),
+            "round {round}"
+        );
         let effects = std::fs::read_to_string(place.join("effects")).unwrap();
         for step in ["a", "b", "c", "e"] {
             let starts = steps_of(&events, "step-started").iter().filter(|s| *s == step).count();

@@ -39,10 +39,27 @@ async fn versions(client: &Client, namespace: &str) -> BTreeMap<String, String> 
     let mut found = BTreeMap::new();
     let mut note = |name: &str, version: Option<String>| drop(found.insert(name.to_owned(), version.unwrap()));
     note("namespace", Api::<Namespace>::all(client.clone()).get(namespace).await.unwrap().metadata.resource_version);
-    note("bundle", Api::<ConfigMap>::namespaced(client.clone(), namespace).get("trust-ca").await.unwrap().metadata.resource_version);
-    note("leaf", Api::<Secret>::namespaced(client.clone(), namespace).get("trust-tls").await.unwrap().metadata.resource_version);
-    note("deployment", Api::<Deployment>::namespaced(client.clone(), namespace).get("trust").await.unwrap().metadata.resource_version);
-    note("service", Api::<Service>::namespaced(client.clone(), namespace).get("trust").await.unwrap().metadata.resource_version);
+    note(
+        "bundle",
+        Api::<ConfigMap>::namespaced(client.clone(), namespace)
+            .get("trust-ca")
+            .await
+            .unwrap()
+            .metadata
+            .resource_version,
+    );
+    note(
+        "leaf",
+        Api::<Secret>::namespaced(client.clone(), namespace).get("trust-tls").await.unwrap().metadata.resource_version,
+    );
+    note(
+        "deployment",
+        Api::<Deployment>::namespaced(client.clone(), namespace).get("trust").await.unwrap().metadata.resource_version,
+    );
+    note(
+        "service",
+        Api::<Service>::namespaced(client.clone(), namespace).get("trust").await.unwrap().metadata.resource_version,
+    );
     found
 }
 
@@ -63,7 +80,8 @@ async fn a_second_run_finds_everything_and_writes_nothing() {
         eventually("the Deployment is quiet", async || {
             let deployment = Api::<Deployment>::namespaced(client.clone(), "twice").get("trust").await.unwrap();
             let status = deployment.status.unwrap_or_default();
-            let is_quiet = status.ready_replicas == Some(1) && status.observed_generation == deployment.metadata.generation;
+            let is_quiet =
+                status.ready_replicas == Some(1) && status.observed_generation == deployment.metadata.generation;
             is_quiet.then_some(()).ok_or_else(|| format!("{status:?}"))
         })
         .await;
@@ -72,7 +90,11 @@ async fn a_second_run_finds_everything_and_writes_nothing() {
     let second = rollout.run("second").unwrap();
     assert!(second.status.success(), "{}", text(&second));
     let events = rollout.events("second");
-    let changed: Vec<&str> = events.iter().filter(|e| e["event"] == "step-succeeded" && e["same"] == false).filter_map(|e| e["step"].as_str()).collect();
+    let changed: Vec<&str> = events
+        .iter()
+        .filter(|e| e["event"] == "step-succeeded" && e["same"] == false)
+        .filter_map(|e| e["step"].as_str())
+        .collect();
     assert_eq!(changed, Vec::<&str>::new(), "{}", text(&second));
     for (cluster, before) in lab.clusters().iter().zip(before) {
         assert_eq!(versions(&client(lab, &cluster.name).await, "twice").await, before, "{}", cluster.name);
@@ -114,7 +136,8 @@ async fn swapped_contexts_are_refused_before_anything_is_written() {
     let _alone = alone();
     let place = tempfile::tempdir().unwrap();
     let rollout = Rollout::new(lab, program(), place.path(), "swapped");
-    let output = rollout.with_inputs("run").args(["--context", "a=region-b", "--context", "b=region-a"]).output().unwrap();
+    let output =
+        rollout.with_inputs("run").args(["--context", "a=region-b", "--context", "b=region-a"]).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
     assert!(text(&output).contains("swapped"), "{}", text(&output));
     for cluster in lab.clusters() {
@@ -129,7 +152,11 @@ async fn a_field_of_another_manager_is_reported_and_not_forced() {
     let Some(lab) = lab() else { return };
     let _alone = alone();
     let client = client(lab, "region-a").await;
-    create(Api::<Namespace>::all(client.clone()), json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "owned" } })).await;
+    create(
+        Api::<Namespace>::all(client.clone()),
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "owned" } }),
+    )
+    .await;
     let theirs: Value = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "trust-ca" }, "data": { "ca.crt": "theirs" } });
     let bundles = Api::<ConfigMap>::namespaced(client, "owned");
     bundles.patch("trust-ca", &PatchParams::apply("somebody-else"), &Patch::Apply(&theirs)).await.unwrap();

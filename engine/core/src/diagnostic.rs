@@ -106,7 +106,16 @@ pub struct Problem {
 
 impl Problem {
     pub fn error(code: &'static str, at: Place, message: impl Into<String>) -> Problem {
-        Problem { code, severity: Severity::Error, message: message.into(), at: Some(at), label: String::new(), related: Vec::new(), help: None, fix: Vec::new() }
+        Problem {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            at: Some(at),
+            label: String::new(),
+            related: Vec::new(),
+            help: None,
+            fix: Vec::new(),
+        }
     }
 
     pub fn warning(code: &'static str, at: Place, message: impl Into<String>) -> Problem {

@@ -47,7 +47,9 @@ impl FromStr for RunId {
     fn from_str(text: &str) -> Result<Self, NotValid> {
         let allowed = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if !allowed || text.is_empty() || text.len() > 64 || text.starts_with('-') {
-            return Err(NotValid { reason: "a run's id has 1 to 64 characters of `a-z`, `0-9` and `-`, and does not begin with `-`".into() });
+            return Err(NotValid {
+                reason: "a run's id has 1 to 64 characters of `a-z`, `0-9` and `-`, and does not begin with `-`".into(),
+            });
         }
         Ok(RunId(text.to_owned()))
     }
@@ -144,7 +146,9 @@ mod tests {
     fn the_digest_of_a_value_ignores_the_order_of_keys_and_nothing_else() {
         let digest = |value| Digest::of_value(&value);
         assert_eq!(digest(json!({ "a": 1, "b": [1, 2] })), digest(json!({ "b": [1, 2], "a": 1 })));
-        for other in [json!({ "a": 1, "b": [2, 1] }), json!({ "a": "1", "b": [1, 2] }), json!({ "a": 1 }), json!([1, [2]])] {
+        for other in
+            [json!({ "a": 1, "b": [2, 1] }), json!({ "a": "1", "b": [1, 2] }), json!({ "a": 1 }), json!([1, [2]])]
+        {
             assert_ne!(digest(json!({ "a": 1, "b": [1, 2] })), digest(other));
         }
         assert_ne!(digest(json!([["a"], "b"])), digest(json!(["a", ["b"]])));

@@ -45,7 +45,8 @@ const SOURCES: &str = "sources.json";
 pub fn write(dir: &RunDir, archived: &Archived) -> Result<(), CliError> {
     let put = |path: PathBuf, value: serde_json::Result<Vec<u8>>| {
         let bytes = value.map_err(|e| CliError::unexpected(&e))?;
-        disk::replace(&path, &bytes).map_err(|e| state(format!("{} could not be written", path.display())).caused_by(Some(&e)))
+        disk::replace(&path, &bytes)
+            .map_err(|e| state(format!("{} could not be written", path.display())).caused_by(Some(&e)))
     };
     put(dir.plan(), serde_json::to_vec(archived.plan.as_ref()))?;
     put(dir.source().join(SOURCES), serde_json::to_vec(&archived.sources))?;
@@ -57,15 +58,25 @@ pub fn read(dir: &RunDir) -> Result<Archived, CliError> {
     let raw: Value = parse(dir.plan())?;
     let format = raw.get("format").and_then(Value::as_u64).unwrap_or(0);
     if format != u64::from(PLAN_FORMAT) {
-        let error = CliError::new(Exit::ResumeRefused, format!("the plan of run `{}` has format {format}; this binary reads format {PLAN_FORMAT}", dir.id()));
+        let error = CliError::new(
+            Exit::ResumeRefused,
+            format!("the plan of run `{}` has format {format}; this binary reads format {PLAN_FORMAT}", dir.id()),
+        );
         return Err(error.code("J620").hint("use the version of engine that started the run"));
     }
-    let plan: Plan = serde_json::from_value(raw).map_err(|e| state(format!("{} cannot be read", dir.plan().display())).caused_by(Some(&e)))?;
-    Ok(Archived { plan: Arc::new(plan), sources: parse(dir.source().join(SOURCES))?, origin: parse(dir.source().join(ORIGIN))? })
+    let plan: Plan = serde_json::from_value(raw)
+        .map_err(|e| state(format!("{} cannot be read", dir.plan().display())).caused_by(Some(&e)))?;
+    Ok(Archived {
+        plan: Arc::new(plan),
+        sources: parse(dir.source().join(SOURCES))?,
+        origin: parse(dir.source().join(ORIGIN))?,
+    })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<T, CliError> {
-    let failed = |error: &(dyn std::error::Error + 'static)| state(format!("{} cannot be read", path.display())).caused_by(Some(error));
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        state(format!("{} cannot be read", path.display())).caused_by(Some(error))
+    };
     let bytes = std::fs::read(&path).map_err(|e| failed(&e))?;
     serde_json::from_slice(&bytes).map_err(|e| failed(&e))
 }
@@ -74,10 +85,10 @@ fn state(message: String) -> CliError {
     CliError::new(Exit::State, message).code("J621")
 }
 
-
 /// Reads outputs that lie in files of their own back into the state.
 pub fn load_outputs(dir: &RunDir, run: &mut RunState) -> Result<(), CliError> {
-    let away: Vec<_> = run.records().filter_map(|(index, record)| Some((index, record.outputs_file.clone()?))).collect();
+    let away: Vec<_> =
+        run.records().filter_map(|(index, record)| Some((index, record.outputs_file.clone()?))).collect();
     for (index, digest) in away {
         run.outputs_loaded(index, values::load(dir, &digest).map_err(journal)?);
     }
@@ -86,14 +97,19 @@ pub fn load_outputs(dir: &RunDir, run: &mut RunState) -> Result<(), CliError> {
 
 /// Every record is intact, but together they cannot be.
 pub fn damaged(dir: &RunDir, error: &engine_core::run::IllegalTransition) -> CliError {
-    CliError::new(Exit::State, format!("the journal of run `{}` contradicts itself: {error}", dir.id())).code("J622").hint("nothing was changed; keep the directory and report this")
+    CliError::new(Exit::State, format!("the journal of run `{}` contradicts itself: {error}", dir.id()))
+        .code("J622")
+        .hint("nothing was changed; keep the directory and report this")
 }
 
 pub fn journal(error: JournalError) -> CliError {
     let exit = match &error {
         JournalError::NewerFormat { .. } | JournalError::UnknownEvent { .. } => Exit::ResumeRefused,
         JournalError::Exists { .. } | JournalError::NoSuchRun { .. } => Exit::Usage,
-        JournalError::Io { .. } | JournalError::Corrupt { .. } | JournalError::TooLarge { .. } | JournalError::Stopped => Exit::State,
+        JournalError::Io { .. }
+        | JournalError::Corrupt { .. }
+        | JournalError::TooLarge { .. }
+        | JournalError::Stopped => Exit::State,
     };
     CliError::of(exit, &error)
 }

@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Runs one workflow over many clusters: a plan before, a journal during, a resume after anything.
 #[derive(Debug, Parser)]
 #[command(name = "engine", version, disable_version_flag = true, disable_help_subcommand = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 2 usage, 3 invalid workflow, 4 preflight, 5 steps failed, 6 parked, 7 locked,\n8 changes, 9 resume refused, 74 state, 130 interrupted. More: docs/errors.md")]
+#[command(
+    after_help = "Exit codes: 0 done, 2 usage, 3 invalid workflow, 4 preflight, 5 steps failed, 6 parked, 7 locked,\n8 changes, 9 resume refused, 74 state, 130 interrupted. More: docs/errors.md"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub common: Common,

@@ -15,7 +15,8 @@ pub fn check(args: CheckArgs, config: &Config, roof: &Roof) -> Result<Exit, CliE
     for file in &args.files {
         all.push(workflow::loaded(file, &registry)?);
     }
-    let checked: Vec<Checked<'_>> = all.iter().map(|loaded| Checked { problems: &loaded.problems, sources: &loaded.sources }).collect();
+    let checked: Vec<Checked<'_>> =
+        all.iter().map(|loaded| Checked { problems: &loaded.problems, sources: &loaded.sources }).collect();
     let denies_warnings = args.deny.as_deref() == Some("warnings");
     let stops = |problem: &Problem| match problem.severity {
         Severity::Error => true,

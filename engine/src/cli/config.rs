@@ -31,18 +31,24 @@ pub struct Config {
 impl Config {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn read(common: &Common) -> Result<Config, CliError> {
-        let environment: BTreeMap<String, String> = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
-        let directory = std::env::current_dir().map_err(|e| CliError::new(Exit::Usage, "the current directory cannot be read").caused_by(Some(&e)))?;
+        let environment: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        let directory = std::env::current_dir()
+            .map_err(|e| CliError::new(Exit::Usage, "the current directory cannot be read").caused_by(Some(&e)))?;
         let state = match &common.state {
             Some(path) => path.clone(),
-            None => xdg(&environment, "XDG_STATE_HOME", ".local/state")
-                .ok_or_else(|| CliError::new(Exit::Usage, "there is no place for the state: HOME is not set").hint("name one: --state DIR"))?,
+            None => xdg(&environment, "XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+                CliError::new(Exit::Usage, "there is no place for the state: HOME is not set")
+                    .hint("name one: --state DIR")
+            })?,
         };
         let data = xdg(&environment, "XDG_DATA_HOME", ".local/share").unwrap_or_else(|| state.with_extension("data"));
         let (stdout, stderr) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         // A flag that came from the environment is there again when the proposed command is typed.
         let mut repeated = Vec::new();
-        for (flag, value, variable) in [("--state", &common.state, "ENGINE_STATE"), ("--seal-key", &common.seal_key, "ENGINE_SEAL_KEY")] {
+        for (flag, value, variable) in
+            [("--state", &common.state, "ENGINE_STATE"), ("--seal-key", &common.seal_key, "ENGINE_SEAL_KEY")]
+        {
             if let Some(path) = value.as_ref().filter(|_| !environment.contains_key(variable)) {
                 repeated.extend([flag.to_owned(), path.display().to_string()]);
             }
@@ -86,7 +92,8 @@ fn look(environment: &BTreeMap<String, String>, is_terminal: bool) -> Look {
 
 /// Columns and rows of the terminal now.
 pub fn terminal_size() -> (usize, usize) {
-    crossterm::terminal::size().map_or((80, 24), |(columns, rows)| (usize::from(columns).max(1), usize::from(rows).max(1)))
+    crossterm::terminal::size()
+        .map_or((80, 24), |(columns, rows)| (usize::from(columns).max(1), usize::from(rows).max(1)))
 }
 
 fn person(environment: &BTreeMap<String, String>) -> String {

@@ -52,8 +52,12 @@ async fn show(config: &Config, start: StartPlayground) -> Result<Exit, CliError>
     let directory = config.state.join("demo").join(&id);
     let file = directory.join("demo.kdl");
     let made = std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&file, WORKFLOW));
-    made.map_err(|e| CliError::new(Exit::State, format!("{} cannot be written", directory.display())).caused_by(Some(&e)))?;
-    let playground = start(directory.clone()).await.map_err(|why| CliError::new(Exit::Unexpected, format!("the demo's own servers do not start: {why}")))?;
+    made.map_err(|e| {
+        CliError::new(Exit::State, format!("{} cannot be written", directory.display())).caused_by(Some(&e))
+    })?;
+    let playground = start(directory.clone())
+        .await
+        .map_err(|why| CliError::new(Exit::Unexpected, format!("the demo's own servers do not start: {why}")))?;
     let engine = std::env::current_exe().map_err(|e| CliError::unexpected(&e))?;
     // Ctrl-C reaches the child too, and the child knows what to do; this process stays for it.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| CliError::unexpected(&e))?;
@@ -78,19 +82,27 @@ async fn show(config: &Config, start: StartPlayground) -> Result<Exit, CliError>
     if first != Exit::StepsFailed as i32 {
         return Ok(if first == Exit::Interrupted as i32 { Exit::Interrupted } else { Exit::Unexpected });
     }
-    print::tell(&format!("\nThat was the planted failure. Everything that had finished is in the journal. Now `{broken}` is brought up,\nand the command that the engine proposed goes on where it stopped:\n\n"));
-    playground.repair.await.map_err(|why| CliError::new(Exit::Unexpected, format!("`{broken}` does not come up: {why}")))?;
+    print::tell(&format!(
+        "\nThat was the planted failure. Everything that had finished is in the journal. Now `{broken}` is brought up,\nand the command that the engine proposed goes on where it stopped:\n\n"
+    ));
+    playground
+        .repair
+        .await
+        .map_err(|why| CliError::new(Exit::Unexpected, format!("`{broken}` does not come up: {why}")))?;
     let second = wait(child(vec!["resume".into(), id.clone()], key), &mut interrupt).await?;
     drop(playground.alive);
     if second != Exit::Done as i32 {
         return Ok(if second == Exit::Interrupted as i32 { Exit::Interrupted } else { Exit::Unexpected });
     }
-    print::tell(&format!("\nThe same after Ctrl-C, kill -9 or a power cut. Look around: engine status {id}, engine plan, engine explain\n"));
+    print::tell(&format!(
+        "\nThe same after Ctrl-C, kill -9 or a power cut. Look around: engine status {id}, engine plan, engine explain\n"
+    ));
     Ok(Exit::Done)
 }
 
 fn run_arguments(playground: &Playground, id: &str, file: &Path, directory: &Path) -> Vec<String> {
-    let sites: Vec<_> = playground.sites.iter().map(|(name, port)| serde_json::json!({ "name": name, "port": port })).collect();
+    let sites: Vec<_> =
+        playground.sites.iter().map(|(name, port)| serde_json::json!({ "name": name, "port": port })).collect();
     let vars = [
         format!("directory={}", directory.display()),
         format!("server={}", playground.server),
@@ -111,7 +123,10 @@ fn shown(arguments: &[String]) -> String {
     }
 }
 
-async fn wait(child: tokio::task::JoinHandle<std::io::Result<std::process::ExitStatus>>, interrupt: &mut tokio::signal::unix::Signal) -> Result<i32, CliError> {
+async fn wait(
+    child: tokio::task::JoinHandle<std::io::Result<std::process::ExitStatus>>,
+    interrupt: &mut tokio::signal::unix::Signal,
+) -> Result<i32, CliError> {
     tokio::pin!(child);
     loop {
         tokio::select! {

@@ -30,7 +30,9 @@ impl CliError {
 
     /// A bug or a broken machine: nothing that the person did.
     pub fn unexpected(error: &dyn Error) -> CliError {
-        CliError::new(Exit::Unexpected, error.to_string()).caused_by(error.source()).hint("this is unexpected; please report it with the command that shows it")
+        CliError::new(Exit::Unexpected, error.to_string())
+            .caused_by(error.source())
+            .hint("this is unexpected; please report it with the command that shows it")
     }
 
     /// An error of a stage, with its own code, help and causes.

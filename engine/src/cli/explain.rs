@@ -19,7 +19,8 @@ pub fn explain(args: ExplainArgs, config: &Config, roof: &Roof) -> Result<Exit, 
             Form::Json => format!("{}\n", kinds::json(&specs)),
         },
         Some(asked) => {
-            let topic = explain::topic(asked, &specs).map_err(|unknown| CliError::new(Exit::Usage, unknown.to_string()).hint(unknown.help))?;
+            let topic = explain::topic(asked, &specs)
+                .map_err(|unknown| CliError::new(Exit::Usage, unknown.to_string()).hint(unknown.help))?;
             match args.output {
                 Form::Text => explain::text(&topic, &config.stdout),
                 Form::Json => format!("{}\n", explain::json(&topic)),

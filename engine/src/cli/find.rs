@@ -42,7 +42,13 @@ fn glance(dir: RunDir) -> Result<Option<Found>, CliError> {
         let recorded = recorded.map_err(archive::journal)?;
         match (&recorded.event, &mut found) {
             (Event::RunStarted { workflow, .. }, None) => {
-                found = Some(Found { dir: dir.clone(), workflow: workflow.clone(), started: recorded.time, outcome: None, open_holds: 0 });
+                found = Some(Found {
+                    dir: dir.clone(),
+                    workflow: workflow.clone(),
+                    started: recorded.time,
+                    outcome: None,
+                    open_holds: 0,
+                });
             }
             (Event::RunFinished { outcome }, Some(found)) => found.outcome = Some(*outcome),
             (Event::RunResumed { .. }, Some(found)) => found.outcome = None,
@@ -72,7 +78,10 @@ pub fn unfinished(config: &Config, asked: Option<&str>) -> Result<RunDir, CliErr
         None if found.is_empty() => Err(no_runs(&config.state)),
         None => {
             let newest = found.into_iter().find(Found::is_unfinished).map(|found| found.dir);
-            newest.ok_or_else(|| CliError::new(Exit::Usage, "every run has finished; there is nothing to resume").hint("all runs: engine runs"))
+            newest.ok_or_else(|| {
+                CliError::new(Exit::Usage, "every run has finished; there is nothing to resume")
+                    .hint("all runs: engine runs")
+            })
         }
     }
 }
@@ -108,5 +117,6 @@ fn named(config: &Config, asked: &str, found: &[Found]) -> Result<RunDir, CliErr
 }
 
 fn no_runs(state: &Path) -> CliError {
-    CliError::new(Exit::Usage, format!("there are no runs in {}", state.display())).hint("begin with one: engine run FILE, or engine demo")
+    CliError::new(Exit::Usage, format!("there are no runs in {}", state.display()))
+        .hint("begin with one: engine run FILE, or engine demo")
 }

@@ -29,7 +29,9 @@ pub fn logs(args: LogsArgs, config: &Config) -> Result<Exit, CliError> {
     };
     let mut lines = Vec::new();
     for step in &chosen {
-        let read = logs::read(&dir, step).map_err(|e| CliError::new(Exit::State, format!("the log of `{step}` cannot be read")).code("J621").caused_by(Some(&e)))?;
+        let read = logs::read(&dir, step).map_err(|e| {
+            CliError::new(Exit::State, format!("the log of `{step}` cannot be read")).code("J621").caused_by(Some(&e))
+        })?;
         lines.extend(read.into_iter().map(|line| (line, step)));
     }
     lines.sort_by_key(|(line, _)| line.time);

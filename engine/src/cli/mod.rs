@@ -34,8 +34,8 @@ use steps_sdk::native::StepHandler;
 
 use args::{Cli, Command};
 use config::Config;
-use error::CliError;
 pub use demo::{Eventually, Playground, StartPlayground};
+use error::CliError;
 pub use exit::Exit;
 
 /// What only `main` may name: the kinds, and the sandbox of the demo.

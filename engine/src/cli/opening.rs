@@ -50,7 +50,8 @@ impl Settled {
                 state.record(index).holds.contains_key(hold).then(|| (StepId::new(step), hold.to_owned()))
             });
             settled.abandoned.push(known.ok_or_else(|| {
-                CliError::new(Exit::Usage, format!("there is no open hold `{name}`")).hint("holds are named STEP/NAME, as `engine status` shows them")
+                CliError::new(Exit::Usage, format!("there is no open hold `{name}`"))
+                    .hint("holds are named STEP/NAME, as `engine status` shows them")
             })?);
         }
         Ok(settled)
@@ -72,10 +73,23 @@ fn step_of(state: &RunState, name: &str) -> Result<StepIndex, CliError> {
 fn may(state: &RunState, index: StepIndex, answer: Answer) -> Result<(), CliError> {
     let record = state.record(index);
     let allowed = match (&record.state, answer) {
-        (StepState::Parked { .. } | StepState::Failed { .. } | StepState::Cancelled { .. } | StepState::Running { .. }, _) => true,
+        (
+            StepState::Parked { .. }
+            | StepState::Failed { .. }
+            | StepState::Cancelled { .. }
+            | StepState::Running { .. },
+            _,
+        ) => true,
         (StepState::Succeeded | StepState::Skipped { .. } | StepState::Undone, Answer::Again) => true,
         (StepState::Pending, Answer::Skip) => true,
-        (StepState::Succeeded | StepState::Skipped { .. } | StepState::Undone | StepState::Pending | StepState::Retrying { .. }, _) => false,
+        (
+            StepState::Succeeded
+            | StepState::Skipped { .. }
+            | StepState::Undone
+            | StepState::Pending
+            | StepState::Retrying { .. },
+            _,
+        ) => false,
     };
     if allowed {
         return Ok(());
@@ -90,7 +104,14 @@ fn may(state: &RunState, index: StepIndex, answer: Answer) -> Result<(), CliErro
 }
 
 /// The opening of a resume, and a line for each step that says what becomes of it.
-pub fn resume(state: &RunState, run: &RunId, settled: &Settled, recheck: Recheck, first: Event, person: &str) -> (Opening, Vec<ResumeLine>) {
+pub fn resume(
+    state: &RunState,
+    run: &RunId,
+    settled: &Settled,
+    recheck: Recheck,
+    first: Event,
+    person: &str,
+) -> (Opening, Vec<ResumeLine>) {
     let mut opening = Opening { events: vec![first], ask: Vec::new() };
     let mut lines = Vec::with_capacity(state.plan().steps.len());
     for (step, name) in &settled.abandoned {
@@ -118,18 +139,27 @@ pub fn resume(state: &RunState, run: &RunId, settled: &Settled, recheck: Recheck
 fn answered(state: &RunState, index: StepIndex, answer: Answer, settled: &Settled, person: &str) -> Event {
     let step = state.plan().step(index).id.clone();
     let reason = settled.because.clone();
-    let again_from_the_end = matches!(state.record(index).state, StepState::Succeeded | StepState::Skipped { .. } | StepState::Undone);
+    let again_from_the_end =
+        matches!(state.record(index).state, StepState::Succeeded | StepState::Skipped { .. } | StepState::Undone);
     let to = match answer {
         Answer::Again if again_from_the_end => return Event::StepReset { step, reason: format!("{person}: {reason}") },
         Answer::Again => Unparked::Again,
         // What a person declares done keeps the outputs of an earlier success, if there was one.
-        Answer::Done => Unparked::Done { outputs: state.record(index).outputs.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new())) },
+        Answer::Done => Unparked::Done {
+            outputs: state.record(index).outputs.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        },
         Answer::Skip => Unparked::Skipped,
     };
     Event::StepUnparked { step, by: person.to_owned(), reason, to }
 }
 
-fn treat(opening: &mut Opening, index: StepIndex, step: &StepId, restart: Restart, state: &StepState) -> (Fate, String) {
+fn treat(
+    opening: &mut Opening,
+    index: StepIndex,
+    step: &StepId,
+    restart: Restart,
+    state: &StepState,
+) -> (Fate, String) {
     match restart {
         Restart::Keep => match state {
             StepState::Skipped { because } => (Fate::Kept, because.clone()),

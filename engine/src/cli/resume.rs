@@ -52,7 +52,8 @@ pub fn resume(args: ResumeArgs, config: &Config, roof: &Roof) -> Result<Exit, Cl
             // The process died between making the run and its first record.
             None => session::started(&archived.plan, config),
         };
-        let (opening, lines) = opening::resume(&state, dir.id(), &settled, Recheck::after(pause, args.check), first, &config.person);
+        let (opening, lines) =
+            opening::resume(&state, dir.id(), &settled, Recheck::after(pause, args.check), first, &config.person);
         if !matches!(args.view.progress, Progress::Json | Progress::Quiet) {
             print::tell(&shown::text(dir.id(), &lines, &notes, &config.stderr));
         }
@@ -77,9 +78,9 @@ fn acceptable(plan: &Plan, registry: &Registry) -> Result<(), CliError> {
     let used: Vec<String> = plan.kinds.keys().map(ToString::to_string).collect();
     let specs = registry.specs(&used).map_err(|e| CliError::unexpected(&e))?;
     opening::acceptable(plan, &specs).map_err(|refusal| {
-        CliError::new(Exit::ResumeRefused, refusal.to_string())
-            .code("E111")
-            .hint("resume with the version of engine that started the run, or start a new run: what is there is found again")
+        CliError::new(Exit::ResumeRefused, refusal.to_string()).code("E111").hint(
+            "resume with the version of engine that started the run, or start a new run: what is there is found again",
+        )
     })
 }
 

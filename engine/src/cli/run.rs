@@ -59,9 +59,11 @@ pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError
 /// The id that was asked for, or the workflow's name with four characters that no run has yet.
 fn chosen_id(asked: Option<&str>, plan: &Plan, state: &StateDir) -> Result<RunId, CliError> {
     if let Some(asked) = asked {
-        let id: RunId = asked.parse().map_err(|e| CliError::new(Exit::Usage, format!("`{asked}` is not a run's id: {e}")))?;
+        let id: RunId =
+            asked.parse().map_err(|e| CliError::new(Exit::Usage, format!("`{asked}` is not a run's id: {e}")))?;
         return if state.run(&id).path().exists() {
-            Err(CliError::new(Exit::Usage, format!("run `{id}` exists already")).hint(format!("go on with it: engine resume {id}, or choose another id")))
+            Err(CliError::new(Exit::Usage, format!("run `{id}` exists already"))
+                .hint(format!("go on with it: engine resume {id}, or choose another id")))
         } else {
             Ok(id)
         };
@@ -69,7 +71,9 @@ fn chosen_id(asked: Option<&str>, plan: &Plan, state: &StateDir) -> Result<RunId
     let chance = interrupts::chance();
     let name: String = plan.workflow.replace('_', "-").chars().take(48).collect();
     for _ in 0..1_000 {
-        let id: RunId = format!("{name}-{:04x}", (chance() * 65_536.0) as u32).parse().expect("workflow names have the form of a run's id");
+        let id: RunId = format!("{name}-{:04x}", (chance() * 65_536.0) as u32)
+            .parse()
+            .expect("workflow names have the form of a run's id");
         if !state.run(&id).path().exists() {
             return Ok(id);
         }
@@ -81,7 +85,8 @@ pub fn take_lock(state: &StateDir, name: &str, run: &RunId, config: &Config) -> 
     use crate::journal::StateError;
     HeldLock::take(state, name, &Holder::this_process(run.clone(), interrupts::now())).map_err(|error| {
         let exit = if matches!(error, StateError::Held { .. }) { Exit::Locked } else { Exit::State };
-        let holder = if let StateError::Held { holder: Some(holder), .. } = &error { Some(holder.run.clone()) } else { None };
+        let holder =
+            if let StateError::Held { holder: Some(holder), .. } = &error { Some(holder.run.clone()) } else { None };
         let error = CliError::of(exit, &error);
         match holder {
             Some(run) => error.hint(format!("look at it: {}", config.suggest.status(&run))),
@@ -98,11 +103,17 @@ fn look_at_unfinished(plan: &Plan, progress: Progress, config: &Config) -> Resul
         }
         let resume = config.suggest.resume(found.dir.id());
         if found.open_holds > 0 {
-            let error = CliError::new(Exit::Locked, format!("run `{}` of the same installation still holds something that it took away", found.dir.id()));
+            let error = CliError::new(
+                Exit::Locked,
+                format!("run `{}` of the same installation still holds something that it took away", found.dir.id()),
+            );
             return Err(error.code("E110").hint(format!("give it back first: {resume}")));
         }
         if progress != Progress::Quiet {
-            print::tell(&format!("note: run {} of the same installation is unfinished; to go on with that one instead: {resume}\n", found.dir.id()));
+            print::tell(&format!(
+                "note: run {} of the same installation is unfinished; to go on with that one instead: {resume}\n",
+                found.dir.id()
+            ));
             return Ok(());
         }
     }

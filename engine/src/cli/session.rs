@@ -36,16 +36,32 @@ pub struct Clusters {
 }
 
 /// Opens every cluster of the plan and checks who it is. Nothing has been written to any of them before all are known.
-pub async fn open_clusters(plan: &Plan, origin: &Origin, state: &StateDir, config: &Config) -> Result<Clusters, CliError> {
+pub async fn open_clusters(
+    plan: &Plan,
+    origin: &Origin,
+    state: &StateDir,
+    config: &Config,
+) -> Result<Clusters, CliError> {
     open(plan, origin, state, config, true).await
 }
 
 /// The same for a command that only looks: an identity that is met for the first time is not kept.
-pub async fn look_at_clusters(plan: &Plan, origin: &Origin, state: &StateDir, config: &Config) -> Result<Clusters, CliError> {
+pub async fn look_at_clusters(
+    plan: &Plan,
+    origin: &Origin,
+    state: &StateDir,
+    config: &Config,
+) -> Result<Clusters, CliError> {
     open(plan, origin, state, config, false).await
 }
 
-async fn open(plan: &Plan, origin: &Origin, state: &StateDir, config: &Config, keeps_first_use: bool) -> Result<Clusters, CliError> {
+async fn open(
+    plan: &Plan,
+    origin: &Origin,
+    state: &StateDir,
+    config: &Config,
+    keeps_first_use: bool,
+) -> Result<Clusters, CliError> {
     let settings = cluster::Settings {
         kubeconfig: origin.kubeconfig.clone(),
         environment: config.environment.clone(),
@@ -72,7 +88,12 @@ async fn open(plan: &Plan, origin: &Origin, state: &StateDir, config: &Config, k
             cluster::Trust::Kept => Pin::Kept,
             cluster::Trust::FirstUse => Pin::FirstUse,
         };
-        clusters.identities.push(Identity { cluster: steps_sdk::value::ClusterName(one.handle.name.clone()), context: one.context, uid: one.handle.identity.clone(), pin });
+        clusters.identities.push(Identity {
+            cluster: steps_sdk::value::ClusterName(one.handle.name.clone()),
+            context: one.context,
+            uid: one.handle.identity.clone(),
+            pin,
+        });
         clusters.handles.insert(one.handle.name.clone(), one.handle);
     }
     Ok(clusters)
@@ -83,13 +104,21 @@ pub fn registry(roof: &Roof) -> Arc<Registry> {
 }
 
 /// Where secrets come from. The seal key is read or made only when something is sealed or opened.
-pub fn secrets(origin: &Origin, state: &StateDir, config: &Config, clusters: &Clusters) -> Result<SecretStore, CliError> {
+pub fn secrets(
+    origin: &Origin,
+    state: &StateDir,
+    config: &Config,
+    clusters: &Clusters,
+) -> Result<SecretStore, CliError> {
     let source = match &config.seal_key {
         Some(path) => SealKeySource::File(path.clone()),
         None => SealKeySource::Default { directory: config.data.clone() },
     };
     let keystore = Keystore::new(state.keys(), source, |path: &Path| {
-        print::tell(&format!("a key that seals generated secrets was made: {} (keep it; without it they cannot be opened)\n", path.display()));
+        print::tell(&format!(
+            "a key that seals generated secrets was made: {} (keep it; without it they cannot be opened)\n",
+            path.display()
+        ));
     });
     keystore.check().map_err(|error| CliError::of(Exit::Preflight, &error))?;
     Ok(SecretStore::new(config.environment.clone(), origin.base.clone(), clusters.handles.clone(), Arc::new(keystore)))
@@ -115,13 +144,23 @@ impl Session<'_> {
     pub async fn carry_out(self, opening: Opening) -> Result<Exit, CliError> {
         let Session { config, registry, archived, dir, clusters, secrets, journal, state, view, progress } = self;
         let run = dir.id().clone();
-        let setting =
-            Setting { look: config.stderr, sources: archived.sources.clone(), suggest: config.suggest.clone(), identities: clusters.identities };
+        let setting = Setting {
+            look: config.stderr,
+            sources: archived.sources.clone(),
+            suggest: config.suggest.clone(),
+            identities: clusters.identities,
+        };
         let mut reporter = reporter(progress, config, view, setting);
         let resume = config.suggest.resume(&run);
         let leave = format!("\nleft at once, which is as safe as a crash; go on with: {resume}\n");
         let (stops, stopped, listening) = interrupts::listen(leave).map_err(|e| CliError::unexpected(&e))?;
-        let desk = Desk { run: run.clone(), registry, clusters: clusters.handles, secrets: Arc::new(secrets), cancel: CancellationToken::new() };
+        let desk = Desk {
+            run: run.clone(),
+            registry,
+            clusters: clusters.handles,
+            secrets: Arc::new(secrets),
+            cancel: CancellationToken::new(),
+        };
         let means = Means {
             desk: Arc::new(desk),
             journal,
@@ -137,7 +176,11 @@ impl Session<'_> {
             () = listening => unreachable!("the listener listens as long as the process lives"),
         };
         let left = left.map_err(|error| broken(error, &resume))?;
-        let ending = Ending { at: left.at, outputs: outputs(&left, &run), stopped: stopped.exit().map(|_| "interrupted".to_owned()) };
+        let ending = Ending {
+            at: left.at,
+            outputs: outputs(&left, &run),
+            stopped: stopped.exit().map(|_| "interrupted".to_owned()),
+        };
         // The run is over and recorded; a screen that is gone changes nothing about that.
         let _ = reporter.finish(&ending);
         Ok(match left.outcome {
@@ -152,7 +195,9 @@ fn reporter(progress: Progress, config: &Config, view: RunView, setting: Setting
     match progress {
         Progress::Json => Box::new(json::Json::new(Box::new(std::io::stdout()), view)),
         Progress::Quiet => Box::new(quiet::Quiet::new(stderr(), view, setting)),
-        Progress::Auto if config.stderr_is_terminal && can_redraw(config) => Box::new(live::Live::new(stderr(), view, setting, Box::new(terminal_size))),
+        Progress::Auto if config.stderr_is_terminal && can_redraw(config) => {
+            Box::new(live::Live::new(stderr(), view, setting, Box::new(terminal_size)))
+        }
         Progress::Live => Box::new(live::Live::new(stderr(), view, setting, Box::new(terminal_size))),
         Progress::Auto | Progress::Plain => Box::new(plain::Plain::new(stderr(), view, setting)),
     }
@@ -160,15 +205,23 @@ fn reporter(progress: Progress, config: &Config, view: RunView, setting: Setting
 
 /// Redrawing disturbs screen readers, and dumb terminals cannot.
 fn can_redraw(config: &Config) -> bool {
-    config.variable("ACCESSIBLE").is_none() && config.variable("TERM") != Some("dumb") && config.variable("CI").is_none()
+    config.variable("ACCESSIBLE").is_none()
+        && config.variable("TERM") != Some("dumb")
+        && config.variable("CI").is_none()
 }
 
 fn broken(error: RunError, resume: &str) -> CliError {
     match error {
-        RunError::Journal(error) => super::archive::journal(error).hint(format!("nothing more was done; when the disk is well again: {resume}")),
-        RunError::Illegal(error) => CliError::unexpected(&error).hint(format!("the journal is intact; to go on: {resume}")),
+        RunError::Journal(error) => {
+            super::archive::journal(error).hint(format!("nothing more was done; when the disk is well again: {resume}"))
+        }
+        RunError::Illegal(error) => {
+            CliError::unexpected(&error).hint(format!("the journal is intact; to go on: {resume}"))
+        }
         RunError::Report(error) => {
-            CliError::new(Exit::Interrupted, "nobody can be told how the run goes on, so it was left").caused_by(Some(&error)).hint(format!("go on with: {resume}"))
+            CliError::new(Exit::Interrupted, "nobody can be told how the run goes on, so it was left")
+                .caused_by(Some(&error))
+                .hint(format!("go on with: {resume}"))
         }
     }
 }

@@ -45,4 +45,3 @@ pub fn exit_of(outcome: Option<RunOutcome>) -> Exit {
         Some(RunOutcome::Cancelled) | None => Exit::Interrupted,
     }
 }
-

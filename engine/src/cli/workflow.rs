@@ -7,8 +7,8 @@ use engine_core::diagnostic::{Problem, Severity, Source};
 use engine_core::plan::{self, InputValue, Plan};
 use engine_core::syntax;
 
-use super::args::{ClusterArgs, WorkflowArgs};
 use super::archive::Origin;
+use super::args::{ClusterArgs, WorkflowArgs};
 use super::config::Config;
 use super::error::CliError;
 use super::exit::Exit;
@@ -41,10 +41,13 @@ pub fn planned(args: &WorkflowArgs, registry: &Registry, config: &Config) -> Res
 }
 
 pub fn loaded(file: &Path, registry: &Registry) -> Result<Loaded, CliError> {
-    let name = file.to_str().ok_or_else(|| CliError::new(Exit::Usage, format!("the path {} is not UTF-8", file.display())))?;
+    let name =
+        file.to_str().ok_or_else(|| CliError::new(Exit::Usage, format!("the path {} is not UTF-8", file.display())))?;
     load::load(name, registry).map_err(|error| match error {
         LoadError::Kind { .. } => CliError::unexpected(&error),
-        LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::NotText { .. } => CliError::new(Exit::Usage, error.to_string()),
+        LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::NotText { .. } => {
+            CliError::new(Exit::Usage, error.to_string())
+        }
     })
 }
 
@@ -54,12 +57,20 @@ fn invalid(problems: &[Problem], sources: &[Source], config: &Config) -> CliErro
 }
 
 /// `--var-file` in their order, then `--var`: the later wins.
-fn inputs(args: &WorkflowArgs, sources: &mut Vec<Source>, config: &Config) -> Result<BTreeMap<String, InputValue>, CliError> {
+fn inputs(
+    args: &WorkflowArgs,
+    sources: &mut Vec<Source>,
+    config: &Config,
+) -> Result<BTreeMap<String, InputValue>, CliError> {
     let mut inputs = BTreeMap::new();
     for path in &args.var_file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| CliError::new(Exit::Usage, format!("the file of inputs {} cannot be read", path.display())).caused_by(Some(&e)))?;
-        let id = engine_core::diagnostic::SourceId(u32::try_from(sources.len()).expect("a command line does not name four billion files"));
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            CliError::new(Exit::Usage, format!("the file of inputs {} cannot be read", path.display()))
+                .caused_by(Some(&e))
+        })?;
+        let id = engine_core::diagnostic::SourceId(
+            u32::try_from(sources.len()).expect("a command line does not name four billion files"),
+        );
         let source = Source { name: path.display().to_string(), text };
         let (document, problems) = syntax::parse(id, &source);
         sources.push(source);
@@ -80,12 +91,19 @@ fn inputs(args: &WorkflowArgs, sources: &mut Vec<Source>, config: &Config) -> Re
 fn pair_of(text: &str, flag: &str, form: &str) -> Result<(String, String), CliError> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(CliError::new(Exit::Usage, format!("`{flag} {text}` has no `=`")).hint(format!("write {flag} {form}"))),
+        _ => {
+            Err(CliError::new(Exit::Usage, format!("`{flag} {text}` has no `=`")).hint(format!("write {flag} {form}")))
+        }
     }
 }
 
 /// How this process was asked to start a run.
-pub fn origin(args: &WorkflowArgs, clusters: &ClusterArgs, fail_fast: bool, config: &Config) -> Result<Origin, CliError> {
+pub fn origin(
+    args: &WorkflowArgs,
+    clusters: &ClusterArgs,
+    fail_fast: bool,
+    config: &Config,
+) -> Result<Origin, CliError> {
     let file = args.file.display().to_string();
     let base = match args.file.parent() {
         Some(parent) if file != "-" => config.directory.join(parent),
@@ -111,7 +129,10 @@ pub fn check_contexts(plan: &Plan, contexts: &BTreeMap<String, String>) -> Resul
     match contexts.keys().find(|name| !names.contains(&name.as_str())) {
         None => Ok(()),
         Some(odd) => {
-            let error = CliError::new(Exit::Usage, format!("`--context {odd}=…` names a cluster that the workflow does not have"));
+            let error = CliError::new(
+                Exit::Usage,
+                format!("`--context {odd}=…` names a cluster that the workflow does not have"),
+            );
             Err(match engine_core::diagnostic::nearest(odd, names.iter().copied()) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint(format!("its clusters: {}", names.join(", "))),
@@ -132,6 +153,8 @@ pub fn limit(plan: &mut Plan, parallel: Option<u16>, per_cluster: Option<u16>) {
 
 /// The directory that steps' relative paths start from.
 pub fn enter(directory: &PathBuf) -> Result<(), CliError> {
-    std::env::set_current_dir(directory)
-        .map_err(|e| CliError::new(Exit::Usage, format!("the run was started in {}, which cannot be entered", directory.display())).caused_by(Some(&e)))
+    std::env::set_current_dir(directory).map_err(|e| {
+        CliError::new(Exit::Usage, format!("the run was started in {}, which cannot be entered", directory.display()))
+            .caused_by(Some(&e))
+    })
 }

@@ -32,7 +32,13 @@ pub struct Desk {
 
 impl Desk {
     /// The setting for an attempt of `run`.
-    pub fn attempt(&self, step: &PlannedStep, inputs: Value, notes: BTreeMap<String, Value>, attempt: u32) -> Result<Setting, StepError> {
+    pub fn attempt(
+        &self,
+        step: &PlannedStep,
+        inputs: Value,
+        notes: BTreeMap<String, Value>,
+        attempt: u32,
+    ) -> Result<Setting, StepError> {
         let limit = match step.time_limit {
             TimeLimit::Action { timeout_ms } => Limit::Action(Duration::from_millis(timeout_ms)),
             TimeLimit::Wait { for_ms } => Limit::Wait(Duration::from_millis(step.wait_for_ms.unwrap_or(for_ms))),
@@ -41,20 +47,36 @@ impl Desk {
     }
 
     /// The setting for `preview` and `verify`.
-    pub fn side_call(&self, step: &PlannedStep, inputs: Value, notes: BTreeMap<String, Value>) -> Result<Setting, StepError> {
+    pub fn side_call(
+        &self,
+        step: &PlannedStep,
+        inputs: Value,
+        notes: BTreeMap<String, Value>,
+    ) -> Result<Setting, StepError> {
         self.setting(step, inputs, notes, 1, Limit::Action(SIDE_VERB_LIMIT))
     }
 
     /// The setting for `release`: what was taken is given back even while the run is being stopped.
-    pub fn release_call(&self, step: &PlannedStep, inputs: Value, notes: BTreeMap<String, Value>) -> Result<Setting, StepError> {
+    pub fn release_call(
+        &self,
+        step: &PlannedStep,
+        inputs: Value,
+        notes: BTreeMap<String, Value>,
+    ) -> Result<Setting, StepError> {
         Ok(Setting { cancel: CancellationToken::new(), ..self.side_call(step, inputs, notes)? })
     }
 
-    fn setting(&self, step: &PlannedStep, inputs: Value, notes: BTreeMap<String, Value>, attempt: u32, limit: Limit) -> Result<Setting, StepError> {
-        let handler = self
-            .registry
-            .handler(&step.kind)
-            .ok_or_else(|| StepError::permanent("E106", format!("this binary has no kind `{}`", step.kind)).not_started())?;
+    fn setting(
+        &self,
+        step: &PlannedStep,
+        inputs: Value,
+        notes: BTreeMap<String, Value>,
+        attempt: u32,
+        limit: Limit,
+    ) -> Result<Setting, StepError> {
+        let handler = self.registry.handler(&step.kind).ok_or_else(|| {
+            StepError::permanent("E106", format!("this binary has no kind `{}`", step.kind)).not_started()
+        })?;
         Ok(Setting {
             handler: Arc::clone(handler),
             identity: self.identity(step, attempt),
@@ -83,7 +105,11 @@ impl Desk {
         let mut handles = Vec::with_capacity(step.clusters.len());
         for name in &step.clusters {
             let handle = self.clusters.get(&name.0).cloned();
-            handles.push(handle.ok_or_else(|| StepError::permanent("C001", format!("cluster `{name}` is not open")).not_started())?);
+            handles.push(
+                handle.ok_or_else(|| {
+                    StepError::permanent("C001", format!("cluster `{name}` is not open")).not_started()
+                })?,
+            );
         }
         Ok(Clusters::new(handles))
     }
@@ -96,12 +122,17 @@ pub async fn store_outputs(files: &RunDir, outputs: &Value) -> Result<Outputs, S
     let text_bytes = outputs.to_string().len();
     if text_bytes > OUTPUT_BYTES_MAX {
         let message = format!("the outputs have {text_bytes} bytes, at most {OUTPUT_BYTES_MAX} are allowed");
-        return Err(StepError::permanent("E104", message).help("write large results to a file or an object, and put its name into the outputs"));
+        return Err(StepError::permanent("E104", message)
+            .help("write large results to a file or an object, and put its name into the outputs"));
     }
     if text_bytes <= OUTPUT_INLINE_BYTES_MAX {
         return Ok(Outputs::Inline(outputs.clone()));
     }
     let outputs = outputs.clone();
-    let stored = tokio::task::spawn_blocking(move || values::store(&files, outputs)).await.expect("writing a file does not panic");
-    stored.map_err(|e| StepError::transient("J610", "the outputs could not be written to the state directory").caused_by(&e))
+    let stored = tokio::task::spawn_blocking(move || values::store(&files, outputs))
+        .await
+        .expect("writing a file does not panic");
+    stored.map_err(|e| {
+        StepError::transient("J610", "the outputs could not be written to the state directory").caused_by(&e)
+    })
 }

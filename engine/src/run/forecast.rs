@@ -16,7 +16,8 @@ use super::verbs::{self, Answer, Verb};
 pub async fn gather(state: &RunState, desk: &Desk) -> Forecast {
     let plan = state.plan();
     let asks = (0..plan.steps.len()).map(|i| foresee(state, desk, StepIndex(i)));
-    let mut steps: Vec<StepForecast> = futures::stream::iter(asks).buffered(plan.limits.parallel.max(1)).collect().await;
+    let mut steps: Vec<StepForecast> =
+        futures::stream::iter(asks).buffered(plan.limits.parallel.max(1)).collect().await;
     for i in 0..steps.len() {
         resolve_missing(plan, &mut steps, i);
     }
@@ -91,13 +92,20 @@ fn resolve_missing(plan: &Plan, steps: &mut [StepForecast], i: usize) {
     for (object, wanted) in missing {
         let makes = |change: &Change| is_named(&change.object, &wanted) && change.action != ChangeAction::Delete;
         let maker = before.iter().find(|j| steps[**j].expected.changes().iter().any(makes));
-        let might: Vec<StepId> = before.iter().filter(|j| steps[**j].expected.changes().is_empty()).map(|j| plan.steps[*j].id.clone()).collect();
+        let might: Vec<StepId> = before
+            .iter()
+            .filter(|j| steps[**j].expected.changes().is_empty())
+            .map(|j| plan.steps[*j].id.clone())
+            .collect();
         match maker {
             Some(j) => steps[i].waits_for.push(plan.steps[*j].id.clone()),
             None if !might.is_empty() => steps[i].waits_for.extend(might),
             None => {
-                let error = StepError::permanent("E109", format!("{object} needs {wanted}, which is not there and which no step before this one makes"))
-                    .help(format!("add a step that makes {wanted} and name it in `needs`, or correct the name"));
+                let error = StepError::permanent(
+                    "E109",
+                    format!("{object} needs {wanted}, which is not there and which no step before this one makes"),
+                )
+                .help(format!("add a step that makes {wanted} and name it in `needs`, or correct the name"));
                 steps[i].expected = Expectation::Failed(error);
                 return;
             }
@@ -110,7 +118,9 @@ fn resolve_missing(plan: &Plan, steps: &mut [StepForecast], i: usize) {
 /// `Namespace/web` names one object, `CustomResourceDefinition/*.ex.io` any definition of that group.
 fn is_named(object: &str, wanted: &str) -> bool {
     match wanted.split_once('*') {
-        Some((start, end)) => object.len() >= start.len() + end.len() && object.starts_with(start) && object.ends_with(end),
+        Some((start, end)) => {
+            object.len() >= start.len() + end.len() && object.starts_with(start) && object.ends_with(end)
+        }
         None => object == wanted,
     }
 }

@@ -14,8 +14,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine_core::limits::MEMO_BYTES_MAX;
 use engine_core::id::{RunId, Sequence, StepIndex, Timestamp};
+use engine_core::limits::MEMO_BYTES_MAX;
 use engine_core::run::retry::next_attempt;
 use engine_core::run::{Decision, Event, Gate, IllegalTransition, Outputs, Prepared, Recorded, RunOutcome, RunState};
 use futures::StreamExt;
@@ -252,11 +252,15 @@ impl<'r> Runner<'r> {
         let first = receipt.last().0 + 1 - events.len() as u64;
         let epoch = self.means.journal.epoch();
         let run = &self.run;
-        let recorded = (first..).zip(events).map(|(n, event)| Recorded { sequence: Sequence(n), epoch, time, run: run.clone(), event }).collect();
+        let recorded = (first..)
+            .zip(events)
+            .map(|(n, event)| Recorded { sequence: Sequence(n), epoch, time, run: run.clone(), event })
+            .collect();
         self.receipts.push_back(receipt);
         self.batches.push_back(Batch { recorded, then });
         if self.means.journal.checkpoint_due() {
-            let folded = serde_json::to_vec(&self.state.folded()).expect("a folded state is plain data with string keys");
+            let folded =
+                serde_json::to_vec(&self.state.folded()).expect("a folded state is plain data with string keys");
             self.means.journal.checkpoint(folded);
         }
     }
@@ -320,7 +324,9 @@ impl<'r> Runner<'r> {
                 drop(outbox.send(Message { index, what: What::Said(said) }));
             };
             let result = match verbs::call(setting, Verb::Run, said).await {
-                Ok(Answer::Ran(outcome)) => store_outputs(&files, &outcome.outputs).await.map(|outputs| (outcome, outputs)),
+                Ok(Answer::Ran(outcome)) => {
+                    store_outputs(&files, &outcome.outputs).await.map(|outputs| (outcome, outputs))
+                }
                 Ok(other) => unreachable!("`run` was called and answered {other:?}"),
                 Err(error) => Err(error),
             };
@@ -362,8 +368,11 @@ impl<'r> Runner<'r> {
         if large {
             self.state.outputs_loaded(index, outcome.outputs);
         }
-        let stale: Vec<(StepIndex, String)> =
-            self.state.ended_successors(index).filter_map(|successor| Some((successor, self.state.staleness(successor, &self.run)?))).collect();
+        let stale: Vec<(StepIndex, String)> = self
+            .state
+            .ended_successors(index)
+            .filter_map(|successor| Some((successor, self.state.staleness(successor, &self.run)?)))
+            .collect();
         for (successor, reason) in stale {
             let step = self.state.plan().step(successor).id.clone();
             self.happen(Event::StepReset { step, reason })?;
@@ -396,7 +405,9 @@ impl<'r> Runner<'r> {
         match said {
             Said::Waiting { reason } => self.reporter.event(&Notice::StepWaiting { step, reason, since: now })?,
             Said::Log { level, message } => self.reporter.event(&Notice::Log { step, time: now, level, message })?,
-            Said::Memo { value, done, .. } | Said::Hold { data: value, done, .. } if value.to_string().len() > MEMO_BYTES_MAX => {
+            Said::Memo { value, done, .. } | Said::Hold { data: value, done, .. }
+                if value.to_string().len() > MEMO_BYTES_MAX =>
+            {
                 let message = format!("a note of a step may have {MEMO_BYTES_MAX} bytes");
                 drop(done.send(Err(StepError::permanent("E108", message))));
             }

@@ -24,7 +24,12 @@ pub struct SecretStore {
 const CLUSTER_READ_LIMIT: Duration = Duration::from_secs(30);
 
 impl SecretStore {
-    pub fn new(environment: BTreeMap<String, String>, base: PathBuf, clusters: BTreeMap<String, ClusterHandle>, keystore: Arc<Keystore>) -> SecretStore {
+    pub fn new(
+        environment: BTreeMap<String, String>,
+        base: PathBuf,
+        clusters: BTreeMap<String, ClusterHandle>,
+        keystore: Arc<Keystore>,
+    ) -> SecretStore {
         SecretStore { environment, base, clusters, keystore }
     }
 
@@ -66,9 +71,13 @@ impl SecretStore {
 
     async fn from_file(&self, path: &str) -> Result<SecretBytes, StepError> {
         let full = self.base.join(Path::new(path));
-        let read = tokio::task::spawn_blocking(move || std::fs::read(full)).await.expect("reading a file does not panic");
+        let read =
+            tokio::task::spawn_blocking(move || std::fs::read(full)).await.expect("reading a file does not panic");
         let mut bytes = read.map_err(|e| {
-            StepError::needs_person("S002", format!("the secret file {path} cannot be read")).caused_by(&e).help("paths are relative to the workflow's file").not_started()
+            StepError::needs_person("S002", format!("the secret file {path} cannot be read"))
+                .caused_by(&e)
+                .help("paths are relative to the workflow's file")
+                .not_started()
         })?;
         // An editor ends a file with a line break; it is no part of the secret.
         if bytes.last() == Some(&b'\n') {
@@ -80,17 +89,34 @@ impl SecretStore {
         Ok(SecretBytes::new(bytes))
     }
 
-    async fn from_cluster(&self, cluster: &str, namespace: &str, name: &str, key: &str) -> Result<SecretBytes, StepError> {
-        let handle = self.clusters.get(cluster).ok_or_else(|| StepError::permanent("C001", format!("cluster `{cluster}` is not open")).not_started())?;
+    async fn from_cluster(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        name: &str,
+        key: &str,
+    ) -> Result<SecretBytes, StepError> {
+        let handle = self
+            .clusters
+            .get(cluster)
+            .ok_or_else(|| StepError::permanent("C001", format!("cluster `{cluster}` is not open")).not_started())?;
         let client = handle.client();
         let read = cluster::secret::read_key(&client, namespace, name, key);
         tokio::time::timeout(CLUSTER_READ_LIMIT, read).await.unwrap_or_else(|_| {
-            Err(StepError::transient("C012", format!("cluster `{cluster}` did not answer within {} s", CLUSTER_READ_LIMIT.as_secs())).not_started())
+            Err(StepError::transient(
+                "C012",
+                format!("cluster `{cluster}` did not answer within {} s", CLUSTER_READ_LIMIT.as_secs()),
+            )
+            .not_started())
         })
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, SealError> + Send + 'static) -> Result<T, StepError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SealError> + Send + 'static,
+) -> Result<T, StepError> {
     let result = tokio::task::spawn_blocking(work).await.expect("the keystore does not panic");
-    result.map_err(|e| StepError::needs_person("S003", "the keystore refused").caused_by(&e).help("see `engine explain S003`"))
+    result.map_err(|e| {
+        StepError::needs_person("S003", "the keystore refused").caused_by(&e).help("see `engine explain S003`")
+    })
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use steps_sdk::context::{CallIdentity, Clusters, Evaluator, LogLevel, Request, RequestSender, StepContext, Surroundings};
+use steps_sdk::context::{
+    CallIdentity, Clusters, Evaluator, LogLevel, Request, RequestSender, StepContext, Surroundings,
+};
 use steps_sdk::native::StepHandler;
 use steps_sdk::value::{Predicate, Span};
 use steps_sdk::{Outcome, Preview, StepError, Value, Verdict};
@@ -44,11 +46,24 @@ pub enum Answer {
 /// What a running step says that is not its answer.
 #[derive(Debug)]
 pub enum Said {
-    Waiting { reason: String },
-    Log { level: LogLevel, message: String },
+    Waiting {
+        reason: String,
+    },
+    Log {
+        level: LogLevel,
+        message: String,
+    },
     /// To be journaled; `done` is answered when it is durable.
-    Memo { key: String, value: Value, done: oneshot::Sender<Result<(), StepError>> },
-    Hold { name: String, data: Value, done: oneshot::Sender<Result<(), StepError>> },
+    Memo {
+        key: String,
+        value: Value,
+        done: oneshot::Sender<Result<(), StepError>>,
+    },
+    Hold {
+        name: String,
+        data: Value,
+        done: oneshot::Sender<Result<(), StepError>>,
+    },
 }
 
 /// Everything that a call needs beside its verb.
@@ -88,7 +103,13 @@ pub async fn call(setting: Setting, verb: Verb, said: impl Fn(Said) + Send) -> R
     let (requests, inbox) = RequestSender::channel();
     let (deadline, deadline_seen) = watch::channel(Instant::now() + limit.duration());
     let owner = identity.owner.clone();
-    let around = Surroundings { deadline: deadline_seen, cancel: cancel.clone(), notes, clusters, evaluator: Evaluator::new(evaluate) };
+    let around = Surroundings {
+        deadline: deadline_seen,
+        cancel: cancel.clone(),
+        notes,
+        clusters,
+        evaluator: Evaluator::new(evaluate),
+    };
     let context = StepContext::new(identity, requests, around);
     let work = AssertUnwindSafe(perform(handler.as_ref(), &context, verb, inputs)).catch_unwind();
     let desk = Desk { inbox, deadline, limit, wait_for, waited_for: None, owner, secrets, said };
@@ -123,7 +144,11 @@ struct Desk<F> {
 type Caught = Result<Result<Answer, StepError>, Box<dyn Any + Send>>;
 
 impl<F: Fn(Said) + Send> Desk<F> {
-    async fn attend(mut self, mut work: impl Future<Output = Caught> + Unpin, cancel: CancellationToken) -> Result<Answer, StepError> {
+    async fn attend(
+        mut self,
+        mut work: impl Future<Output = Caught> + Unpin,
+        cancel: CancellationToken,
+    ) -> Result<Answer, StepError> {
         let mut grace_ends: Option<Instant> = None;
         loop {
             let ends = *self.deadline.borrow();
@@ -168,20 +193,26 @@ impl<F: Fn(Said) + Send> Desk<F> {
             // A step that no longer listens for its answer has ended by itself; `attend` will see that next.
             Request::SecretOpen { secret, done } => drop(done.send(self.secrets.open(&secret).await)),
             Request::SecretKept { name, done } => drop(done.send(self.secrets.kept(&self.owner, &name).await)),
-            Request::SecretKeep { name, bytes, done } => drop(done.send(self.secrets.keep(&self.owner, &name, bytes).await)),
+            Request::SecretKeep { name, bytes, done } => {
+                drop(done.send(self.secrets.keep(&self.owner, &name, bytes).await))
+            }
         }
     }
 
     fn out_of_time(&self, stopping: bool) -> StepError {
         if stopping {
-            return StepError::transient("E130", format!("did not reach a safe point within {} s of the stop", GRACE.as_secs()));
+            return StepError::transient(
+                "E130",
+                format!("did not reach a safe point within {} s of the stop", GRACE.as_secs()),
+            );
         }
         let limit = Span(self.limit.duration());
         let mut error = match self.limit {
             // The next attempt would wait for the same thing again: more time is for a person to give.
             Limit::Wait(_) => StepError::permanent("E102", format!("still waiting after {limit}"))
                 .help("if it only needs more time, raise `wait for=` of the step; resume waits again"),
-            Limit::Action(_) => StepError::transient("E101", format!("did not end within its timeout of {limit}")).help("raise `timeout` of the step, or find out what keeps it"),
+            Limit::Action(_) => StepError::transient("E101", format!("did not end within its timeout of {limit}"))
+                .help("raise `timeout` of the step, or find out what keeps it"),
         };
         error.causes.extend(self.waited_for.clone());
         error
@@ -189,7 +220,8 @@ impl<F: Fn(Said) + Send> Desk<F> {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> StepError {
-    let words = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let words =
+        panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     StepError::permanent("E100", "the step's own code failed")
         .cause(words.unwrap_or_else(|| "it gave no message".into()))
         .help("this is a bug in the kind; please report it with the file that shows it")
@@ -197,7 +229,9 @@ fn panicked(panic: &(dyn Any + Send)) -> StepError {
 
 /// What a step's `cx.eval` does.
 fn evaluate(predicate: &Predicate, object: &Value) -> Result<bool, StepError> {
-    let refuse = |e: &dyn std::error::Error| StepError::permanent("E103", format!("the condition `{}` cannot be evaluated", predicate.0)).caused_by(e);
+    let refuse = |e: &dyn std::error::Error| {
+        StepError::permanent("E103", format!("the condition `{}` cannot be evaluated", predicate.0)).caused_by(e)
+    };
     let condition = engine_core::expr::predicate::parse(&predicate.0).map_err(|e| refuse(&e))?;
     engine_core::expr::predicate::holds(&condition, object).map_err(|e| refuse(&e))
 }

@@ -9,23 +9,80 @@ use crate::id::{Digest, Epoch, RunId, Sequence, StepId, Timestamp};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Event {
-    RunStarted { workflow: String, plan: Digest, steps: usize, by: String, binary: String },
-    StepStarted { step: StepId, attempt: u32, inputs: Digest },
-    MemoPut { step: StepId, key: String, value: Value },
-    HoldTaken { step: StepId, name: String, data: Value },
-    HoldReleased { step: StepId, name: String, because: String },
-    StepSucceeded { step: StepId, outputs: Outputs, summary: String, same: bool },
+    RunStarted {
+        workflow: String,
+        plan: Digest,
+        steps: usize,
+        by: String,
+        binary: String,
+    },
+    StepStarted {
+        step: StepId,
+        attempt: u32,
+        inputs: Digest,
+    },
+    MemoPut {
+        step: StepId,
+        key: String,
+        value: Value,
+    },
+    HoldTaken {
+        step: StepId,
+        name: String,
+        data: Value,
+    },
+    HoldReleased {
+        step: StepId,
+        name: String,
+        because: String,
+    },
+    StepSucceeded {
+        step: StepId,
+        outputs: Outputs,
+        summary: String,
+        same: bool,
+    },
     /// With `retry_at` the attempt failed and another will follow; without it the step has failed.
-    StepFailed { step: StepId, error: StepError, retry_at: Option<Timestamp> },
-    StepSkipped { step: StepId, because: String },
+    StepFailed {
+        step: StepId,
+        error: StepError,
+        retry_at: Option<Timestamp>,
+    },
+    StepSkipped {
+        step: StepId,
+        because: String,
+    },
     /// Waits for a person.
-    StepParked { step: StepId, why: String },
-    StepUnparked { step: StepId, by: String, reason: String, to: Unparked },
-    StepReset { step: StepId, reason: String },
-    StepUndone { step: StepId, summary: String, stays: String },
-    StepCancelled { step: StepId, reason: String },
-    RunResumed { by: String, binary: String },
-    RunFinished { outcome: RunOutcome },
+    StepParked {
+        step: StepId,
+        why: String,
+    },
+    StepUnparked {
+        step: StepId,
+        by: String,
+        reason: String,
+        to: Unparked,
+    },
+    StepReset {
+        step: StepId,
+        reason: String,
+    },
+    StepUndone {
+        step: StepId,
+        summary: String,
+        stays: String,
+    },
+    StepCancelled {
+        step: StepId,
+        reason: String,
+    },
+    RunResumed {
+        by: String,
+        binary: String,
+    },
+    RunFinished {
+        outcome: RunOutcome,
+    },
 }
 
 /// Outputs, or where they lie when they are too large for a record.
@@ -34,7 +91,10 @@ pub enum Event {
 pub enum Outputs {
     Inline(Value),
     /// In `values/<digest>`.
-    File { digest: Digest, bytes: u64 },
+    File {
+        digest: Digest,
+        bytes: u64,
+    },
 }
 
 /// What a person said about a step that waited for one.
@@ -42,7 +102,9 @@ pub enum Outputs {
 #[serde(rename_all = "kebab-case")]
 pub enum Unparked {
     Again,
-    Done { outputs: Value },
+    Done {
+        outputs: Value,
+    },
     /// Goes on without it: successors see it as skipped.
     Skipped,
     Failed,

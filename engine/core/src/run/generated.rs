@@ -104,31 +104,50 @@ fn naive_starts(state: &RunState) -> BTreeSet<usize> {
     };
     let state_of = |i: usize| &state.record(StepIndex(i)).state;
     let members = |g: usize, key: &str| -> Vec<usize> {
-        (0..plan.steps.len()).filter(|i| plan.steps[*i].group.as_ref().is_some_and(|m| m.group == g && m.key == key)).collect()
+        (0..plan.steps.len())
+            .filter(|i| plan.steps[*i].group.as_ref().is_some_and(|m| m.group == g && m.key == key))
+            .collect()
     };
     let startable = |i: usize| matches!(state_of(i), StepState::Pending) && open(&plan.steps[i]);
     let active = |g: usize, key: &str| {
         let members = members(g, key);
-        let under_way = members.iter().any(|i| matches!(state_of(*i), StepState::Running { .. } | StepState::Retrying { .. }));
-        under_way || (members.iter().any(|i| !matches!(state_of(*i), StepState::Pending)) && members.iter().any(|i| startable(*i)))
+        let under_way =
+            members.iter().any(|i| matches!(state_of(*i), StepState::Running { .. } | StepState::Retrying { .. }));
+        under_way
+            || (members.iter().any(|i| !matches!(state_of(*i), StepState::Pending))
+                && members.iter().any(|i| startable(*i)))
     };
-    let mut running: Vec<usize> = (0..plan.steps.len()).filter(|i| matches!(state_of(*i), StepState::Running { .. })).collect();
+    let mut running: Vec<usize> =
+        (0..plan.steps.len()).filter(|i| matches!(state_of(*i), StepState::Running { .. })).collect();
     let mut chosen: BTreeSet<(usize, String)> = BTreeSet::new();
     let mut starts = BTreeSet::new();
     for i in 0..plan.steps.len() {
         let step = &plan.steps[i];
         let on = |name: &ClusterName| running.iter().filter(|r| plan.steps[**r].clusters.contains(name)).count();
-        if running.len() >= plan.limits.parallel || !startable(i) || step.clusters.iter().any(|c| on(c) >= plan.limits.per_cluster) {
+        if running.len() >= plan.limits.parallel
+            || !startable(i)
+            || step.clusters.iter().any(|c| on(c) >= plan.limits.per_cluster)
+        {
             continue;
         }
         if let Some(m) = &step.group {
             let group = &plan.groups[m.group];
-            let failed = (0..plan.steps.len()).any(|j| plan.steps[j].group.as_ref().is_some_and(|o| o.group == m.group) && matches!(state_of(j), StepState::Failed { .. }));
+            let failed = (0..plan.steps.len()).any(|j| {
+                plan.steps[j].group.as_ref().is_some_and(|o| o.group == m.group)
+                    && matches!(state_of(j), StepState::Failed { .. })
+            });
             if group.on_failure == OnFailure::Stop && failed {
                 continue;
             }
-            let keys: BTreeSet<&str> = plan.steps.iter().filter_map(|s| s.group.as_ref()).filter(|o| o.group == m.group).map(|o| o.key.as_str()).collect();
-            let busy = keys.iter().filter(|key| active(m.group, key)).count() + chosen.iter().filter(|(g, _)| *g == m.group).count();
+            let keys: BTreeSet<&str> = plan
+                .steps
+                .iter()
+                .filter_map(|s| s.group.as_ref())
+                .filter(|o| o.group == m.group)
+                .map(|o| o.key.as_str())
+                .collect();
+            let busy = keys.iter().filter(|key| active(m.group, key)).count()
+                + chosen.iter().filter(|(g, _)| *g == m.group).count();
             let has_place = active(m.group, &m.key) || chosen.contains(&(m.group, m.key.clone()));
             if !has_place && group.parallel.is_some_and(|most| busy >= most) {
                 continue;
@@ -153,7 +172,13 @@ struct Life {
 impl Life {
     fn new(plan: Arc<Plan>) -> Life {
         let mut life = Life { state: RunState::new(plan.clone()), now: Timestamp(1_000), events: Vec::new() };
-        life.happens(Event::RunStarted { workflow: "test".into(), plan: plan.digest.clone(), steps: plan.steps.len(), by: "t".into(), binary: "t".into() });
+        life.happens(Event::RunStarted {
+            workflow: "test".into(),
+            plan: plan.digest.clone(),
+            steps: plan.steps.len(),
+            by: "t".into(),
+            binary: "t".into(),
+        });
         life
     }
 
@@ -165,12 +190,16 @@ impl Life {
     fn end(&mut self, index: StepIndex, fate: Fate) {
         let step = self.state.plan().step(index).id.clone();
         let attempt = self.state.record(index).attempt;
-        let failed = |retry_at| Event::StepFailed { step: step.clone(), error: StepError::transient("T1", "broken"), retry_at };
+        let failed =
+            |retry_at| Event::StepFailed { step: step.clone(), error: StepError::transient("T1", "broken"), retry_at };
         let event = match fate {
             Fate::FailsOnceThenSucceeds if attempt == 1 => failed(Some(self.now.plus_ms(500))),
-            Fate::Succeeds | Fate::FailsOnceThenSucceeds => {
-                Event::StepSucceeded { step: step.clone(), outputs: Outputs::Inline(json!({ "n": index.0 })), summary: "done".into(), same: false }
-            }
+            Fate::Succeeds | Fate::FailsOnceThenSucceeds => Event::StepSucceeded {
+                step: step.clone(),
+                outputs: Outputs::Inline(json!({ "n": index.0 })),
+                summary: "done".into(),
+                same: false,
+            },
             Fate::Fails => failed(None),
             Fate::Parks => Event::StepParked { step: step.clone(), why: "asks".into() },
         };
@@ -200,22 +229,33 @@ impl Life {
                     Decision::Release(..) => panic!("nothing was held"),
                 }
             }
-            let running: Vec<StepIndex> = self.state.records().filter(|(_, r)| matches!(r.state, StepState::Running { .. })).map(|(i, _)| i).collect();
+            let running: Vec<StepIndex> = self
+                .state
+                .records()
+                .filter(|(_, r)| matches!(r.state, StepState::Running { .. }))
+                .map(|(i, _)| i)
+                .collect();
             if let Some(index) = running.get(pick(running.len().max(1)) % running.len().max(1)) {
                 self.end(*index, fates[index.0]);
             } else {
-                self.now = wake.unwrap_or_else(|| panic!("nothing runs, nothing is due, and the run is not finished: {decisions:?}"));
+                self.now = wake.unwrap_or_else(|| {
+                    panic!("nothing runs, nothing is due, and the run is not finished: {decisions:?}")
+                });
             }
         }
         panic!("the run does not end");
     }
 
     fn compare_with_naive(&self, decisions: &[Decision]) {
-        let retrying_due = self.state.records().any(|(_, r)| matches!(&r.state, StepState::Retrying { until, .. } if *until <= self.now));
+        let retrying_due = self
+            .state
+            .records()
+            .any(|(_, r)| matches!(&r.state, StepState::Retrying { until, .. } if *until <= self.now));
         if retrying_due {
             return;
         }
-        let starts: BTreeSet<usize> = decisions.iter().filter_map(|d| if let Decision::Start(i) = d { Some(i.0) } else { None }).collect();
+        let starts: BTreeSet<usize> =
+            decisions.iter().filter_map(|d| if let Decision::Start(i) = d { Some(i.0) } else { None }).collect();
         assert_eq!(starts, naive_starts(&self.state));
     }
 }
@@ -291,18 +331,45 @@ proptest! {
 
 #[test]
 fn what_does_not_fit_the_state_is_refused_and_changes_nothing() {
-    let case = plan(vec![step(0, Vec::new(), None, None, Effect::Converge)], Vec::new(), RunLimits { parallel: 1, per_cluster: 1 });
+    let case = plan(
+        vec![step(0, Vec::new(), None, None, Effect::Converge)],
+        Vec::new(),
+        RunLimits { parallel: 1, per_cluster: 1 },
+    );
     let mut life = Life::new(case);
     let id = StepId::new("s0");
-    let success = Event::StepSucceeded { step: id.clone(), outputs: Outputs::Inline(json!(null)), summary: String::new(), same: false };
+    let success = Event::StepSucceeded {
+        step: id.clone(),
+        outputs: Outputs::Inline(json!(null)),
+        summary: String::new(),
+        same: false,
+    };
     let before = life.state.folded();
     for (event, words) in [
         (success.clone(), "step `s0` is pending, so `step-succeeded` cannot follow"),
-        (Event::StepStarted { step: id.clone(), attempt: 2, inputs: Digest::of_bytes(b"") }, "step `s0` is pending, so `step-started` cannot follow"),
-        (Event::StepReset { step: id.clone(), reason: String::new() }, "step `s0` is pending, so `step-reset` cannot follow"),
+        (
+            Event::StepStarted { step: id.clone(), attempt: 2, inputs: Digest::of_bytes(b"") },
+            "step `s0` is pending, so `step-started` cannot follow",
+        ),
+        (
+            Event::StepReset { step: id.clone(), reason: String::new() },
+            "step `s0` is pending, so `step-reset` cannot follow",
+        ),
         (Event::StepSkipped { step: StepId::new("x"), because: String::new() }, "step `x` is not in the plan"),
-        (Event::HoldReleased { step: id.clone(), name: "h".into(), because: String::new() }, "step `s0` holds nothing called `h`"),
-        (Event::RunStarted { workflow: String::new(), plan: Digest::of_bytes(b""), steps: 1, by: String::new(), binary: String::new() }, "`run-started` cannot follow: the run has started"),
+        (
+            Event::HoldReleased { step: id.clone(), name: "h".into(), because: String::new() },
+            "step `s0` holds nothing called `h`",
+        ),
+        (
+            Event::RunStarted {
+                workflow: String::new(),
+                plan: Digest::of_bytes(b""),
+                steps: 1,
+                by: String::new(),
+                binary: String::new(),
+            },
+            "`run-started` cannot follow: the run has started",
+        ),
     ] {
         assert_eq!(life.state.apply(&event, life.now).unwrap_err().to_string(), words);
         assert_eq!(life.state.folded(), before);
@@ -314,7 +381,11 @@ fn what_does_not_fit_the_state_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_hold_keeps_the_run_open_until_it_is_given_back() {
-    let case = plan(vec![step(0, Vec::new(), None, None, Effect::Converge)], Vec::new(), RunLimits { parallel: 1, per_cluster: 1 });
+    let case = plan(
+        vec![step(0, Vec::new(), None, None, Effect::Converge)],
+        Vec::new(),
+        RunLimits { parallel: 1, per_cluster: 1 },
+    );
     let mut life = Life::new(case);
     let id = StepId::new("s0");
     life.happens(Event::StepStarted { step: id.clone(), attempt: 1, inputs: Digest::of_bytes(b"") });
@@ -323,7 +394,11 @@ fn a_hold_keeps_the_run_open_until_it_is_given_back() {
     life.end(StepIndex(0), Fate::Fails);
     assert_eq!(life.state.decide(life.now, Gate::Open, 0), [Decision::Release(StepIndex(0), "root".into())]);
     let again = RunState::from_folded(life.state.plan().clone(), life.state.folded()).unwrap();
-    assert_eq!(again.decide(life.now, Gate::Open, 0), [Decision::Release(StepIndex(0), "root".into())], "after a crash too");
+    assert_eq!(
+        again.decide(life.now, Gate::Open, 0),
+        [Decision::Release(StepIndex(0), "root".into())],
+        "after a crash too"
+    );
     life.happens(Event::HoldReleased { step: id, name: "root".into(), because: "the step has ended".into() });
     assert_eq!(life.state.decide(life.now, Gate::Open, 0), [Decision::Finish(RunOutcome::Failed)]);
 }

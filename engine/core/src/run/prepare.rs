@@ -9,8 +9,13 @@ use crate::plan::{EvaluateError, Facts, evaluate_inputs, evaluate_when};
 /// What becomes of a step whose turn has come.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prepared {
-    Start { inputs: Value, digest: Digest },
-    Skip { because: String },
+    Start {
+        inputs: Value,
+        digest: Digest,
+    },
+    Skip {
+        because: String,
+    },
     /// An expression has no value: the step fails before it touches anything.
     Fail(StepError),
 }
@@ -50,7 +55,8 @@ impl RunState {
 }
 
 fn failure(error: EvaluateError, what: &str) -> StepError {
-    let mut failed = StepError::permanent("E107", format!("its {what} cannot be evaluated")).cause(&error.message).not_started();
+    let mut failed =
+        StepError::permanent("E107", format!("its {what} cannot be evaluated")).cause(&error.message).not_started();
     failed.help = error.help;
     failed
 }

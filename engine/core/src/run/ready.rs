@@ -143,7 +143,8 @@ impl Ready {
         if rules.instances[instance].is_active() || chosen.contains(&(group, instance)) {
             return true;
         }
-        let active = rules.instances.iter().filter(|i| i.is_active()).count() + chosen.iter().filter(|(g, _)| *g == group).count();
+        let active = rules.instances.iter().filter(|i| i.is_active()).count()
+            + chosen.iter().filter(|(g, _)| *g == group).count();
         if active < parallel {
             chosen.insert((group, instance));
         }
@@ -191,7 +192,9 @@ impl Ready {
         };
         change(&mut group.failed, |state| matches!(state, StepState::Failed { .. }));
         change(&mut group.instances[instance].begun, |state| !matches!(state, StepState::Pending));
-        change(&mut group.instances[instance].under_way, |state| matches!(state, StepState::Running { .. } | StepState::Retrying { .. }));
+        change(&mut group.instances[instance].under_way, |state| {
+            matches!(state, StepState::Running { .. } | StepState::Retrying { .. })
+        });
     }
 }
 
@@ -205,8 +208,11 @@ pub(super) fn fulfils(state: &StepState, rule: NeedRule) -> bool {
 
 /// The groups with their instances, and for each step its group and instance.
 fn groups(plan: &Plan) -> (Vec<Group>, Vec<Option<(usize, usize)>>) {
-    let mut groups: Vec<Group> =
-        plan.groups.iter().map(|g| Group { parallel: g.parallel, on_failure: g.on_failure, failed: 0, instances: Vec::new() }).collect();
+    let mut groups: Vec<Group> = plan
+        .groups
+        .iter()
+        .map(|g| Group { parallel: g.parallel, on_failure: g.on_failure, failed: 0, instances: Vec::new() })
+        .collect();
     let mut keys: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     let membership = plan
         .steps

@@ -51,19 +51,25 @@ impl RunState {
         match &record.state {
             StepState::Pending => Restart::NotStarted,
             StepState::Retrying { .. } => Restart::Retry,
-            StepState::Running { .. } if once => Restart::Ask { reason: "was under way when the engine stopped, and must not happen twice".into() },
+            StepState::Running { .. } if once => {
+                Restart::Ask { reason: "was under way when the engine stopped, and must not happen twice".into() }
+            }
             StepState::Running { .. } => Restart::Reset { reason: "was under way when the engine stopped".into() },
             StepState::Failed { error } if once && !error.not_started && record.attempts_total > 0 => {
                 Restart::Ask { reason: "failed after it had begun, and must not happen twice".into() }
             }
             StepState::Failed { .. } => Restart::Reset { reason: "failed last time".into() },
-            StepState::Cancelled { .. } if once && record.attempt > 0 => Restart::Ask { reason: "was stopped after it had begun, and must not happen twice".into() },
+            StepState::Cancelled { .. } if once && record.attempt > 0 => {
+                Restart::Ask { reason: "was stopped after it had begun, and must not happen twice".into() }
+            }
             StepState::Cancelled { .. } => Restart::Reset { reason: "was stopped last time".into() },
             StepState::Parked { why } => Restart::Waits { why: why.clone() },
-            StepState::Succeeded if recheck == Recheck::Yes && self.is_wait_with_work_behind(index) => {
-                Restart::Reset { reason: "a wait holds only for the moment, and steps after it have still to run".into() }
+            StepState::Succeeded if recheck == Recheck::Yes && self.is_wait_with_work_behind(index) => Restart::Reset {
+                reason: "a wait holds only for the moment, and steps after it have still to run".into(),
+            },
+            StepState::Succeeded if recheck == Recheck::Yes && effect != Effect::Pure => {
+                Restart::Ask { reason: "finished before the pause".into() }
             }
-            StepState::Succeeded if recheck == Recheck::Yes && effect != Effect::Pure => Restart::Ask { reason: "finished before the pause".into() },
             StepState::Succeeded | StepState::Skipped { .. } | StepState::Undone => Restart::Keep,
         }
     }
@@ -79,11 +85,15 @@ impl RunState {
 pub enum Unacceptable {
     #[error("this binary has no kind `{kind}`, which the run uses")]
     Missing { kind: StepKind },
-    #[error("the run uses `{kind}` in version {version}; this binary's version {ours} accepts from version {accepts_from}")]
+    #[error(
+        "the run uses `{kind}` in version {version}; this binary's version {ours} accepts from version {accepts_from}"
+    )]
     TooOld { kind: StepKind, version: u32, ours: u32, accepts_from: u32 },
     #[error("the run uses `{kind}` in version {version}, which is newer than this binary's version {ours}")]
     TooNew { kind: StepKind, version: u32, ours: u32 },
-    #[error("`{kind}` version {version} of this binary takes other inputs than the version {version} that the run was started with")]
+    #[error(
+        "`{kind}` version {version} of this binary takes other inputs than the version {version} that the run was started with"
+    )]
     Changed { kind: StepKind, version: u32 },
 }
 
@@ -92,10 +102,16 @@ pub enum Unacceptable {
 pub enum Judgement {
     /// It had happened: its outcome is recorded now.
     Succeed(Outcome),
-    Reset { reason: String },
-    Park { why: String },
+    Reset {
+        reason: String,
+    },
+    Park {
+        why: String,
+    },
     /// The recorded outcome stands; the note says what was found.
-    Keep { note: String },
+    Keep {
+        note: String,
+    },
 }
 
 /// Never a guess: a step that must not happen twice is run again only when `verify` says that it did not happen.
@@ -105,8 +121,12 @@ pub fn judge(state: &StepState, effect: Effect, verdict: Verdict) -> Judgement {
     match verdict {
         Verdict::Done(outcome) if !has_outcome => Judgement::Succeed(outcome),
         Verdict::Done(_) | Verdict::Intact if has_outcome => Judgement::Keep { note: "checked: as it was left".into() },
-        Verdict::Gone(reason) if has_outcome && once => Judgement::Park { why: format!("it was done, and is gone now: {reason}") },
-        Verdict::Gone(reason) => Judgement::Reset { reason: if has_outcome { format!("gone since: {reason}") } else { format!("did not happen: {reason}") } },
+        Verdict::Gone(reason) if has_outcome && once => {
+            Judgement::Park { why: format!("it was done, and is gone now: {reason}") }
+        }
+        Verdict::Gone(reason) => Judgement::Reset {
+            reason: if has_outcome { format!("gone since: {reason}") } else { format!("did not happen: {reason}") },
+        },
         Verdict::Drifted(changes) => {
             let differs = drift(&changes);
             match (has_outcome, once) {
@@ -118,7 +138,9 @@ pub fn judge(state: &StepState, effect: Effect, verdict: Verdict) -> Judgement {
         Verdict::Unknown(reason) if has_outcome => Judgement::Keep { note: format!("could not be checked: {reason}") },
         Verdict::Unknown(reason) => Judgement::Park { why: format!("it cannot be told whether it happened: {reason}") },
         // `Intact` without an outcome says nothing about outputs, which what follows may need. (`Done` without one came first.)
-        Verdict::Intact | Verdict::Done(_) => Judgement::Park { why: "it is there, but its outputs are not recorded".into() },
+        Verdict::Intact | Verdict::Done(_) => {
+            Judgement::Park { why: "it is there, but its outputs are not recorded".into() }
+        }
     }
 }
 
@@ -146,7 +168,10 @@ mod tests {
         let cases = [
             (Verdict::Done(outcome.clone()), Judgement::Succeed(outcome)),
             (Verdict::Gone("no order".into()), Judgement::Reset { reason: "did not happen: no order".into() }),
-            (Verdict::Unknown("no answer".into()), Judgement::Park { why: "it cannot be told whether it happened: no answer".into() }),
+            (
+                Verdict::Unknown("no answer".into()),
+                Judgement::Park { why: "it cannot be told whether it happened: no answer".into() },
+            ),
             (Verdict::Intact, Judgement::Park { why: "it is there, but its outputs are not recorded".into() }),
         ];
         for (verdict, expected) in cases {
@@ -165,9 +190,18 @@ mod tests {
             waits_for: None,
         };
         let drifted = || Verdict::Drifted(vec![change.clone()]);
-        assert_eq!(judge(&StepState::Succeeded, Effect::Converge, drifted()), Judgement::Reset { reason: "differs from what was done: ConfigMap/a data.x".into() });
+        assert_eq!(
+            judge(&StepState::Succeeded, Effect::Converge, drifted()),
+            Judgement::Reset { reason: "differs from what was done: ConfigMap/a data.x".into() }
+        );
         assert!(matches!(judge(&StepState::Succeeded, Effect::Once, drifted()), Judgement::Park { .. }));
-        assert!(matches!(judge(&StepState::Succeeded, Effect::Once, Verdict::Gone("deleted".into())), Judgement::Park { .. }));
-        assert!(matches!(judge(&StepState::Succeeded, Effect::Converge, Verdict::Unknown("x".into())), Judgement::Keep { .. }));
+        assert!(matches!(
+            judge(&StepState::Succeeded, Effect::Once, Verdict::Gone("deleted".into())),
+            Judgement::Park { .. }
+        ));
+        assert!(matches!(
+            judge(&StepState::Succeeded, Effect::Converge, Verdict::Unknown("x".into())),
+            Judgement::Keep { .. }
+        ));
     }
 }

@@ -10,9 +10,20 @@ use crate::plan::{Backoff, RetryOn, RetryPolicy};
 ///
 /// `jitter` is a random number in `0.0..1.0`: the wait lies between half and the whole of what the policy says, so that steps that
 /// failed together do not come back together. A longer wait that the other side asked for is kept.
-pub fn next_attempt(policy: &RetryPolicy, error: &StepError, attempt: u32, effect: Effect, now: Timestamp, jitter: f64) -> Option<Timestamp> {
+pub fn next_attempt(
+    policy: &RetryPolicy,
+    error: &StepError,
+    attempt: u32,
+    effect: Effect,
+    now: Timestamp,
+    jitter: f64,
+) -> Option<Timestamp> {
     let may_repeat = effect != Effect::Once || error.not_started;
-    if attempt >= policy.attempts || !may_repeat || error.class == ErrorClass::NeedsPerson || !is_covered(&policy.on, error) {
+    if attempt >= policy.attempts
+        || !may_repeat
+        || error.class == ErrorClass::NeedsPerson
+        || !is_covered(&policy.on, error)
+    {
         return None;
     }
     let nominal = match policy.backoff {
@@ -48,7 +59,8 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn wait(policy: &RetryPolicy, attempt: u32, jitter: f64) -> Option<u64> {
-        next_attempt(policy, &StepError::transient("K204", "busy"), attempt, Effect::Converge, NOW, jitter).map(|at| at.since(NOW))
+        next_attempt(policy, &StepError::transient("K204", "busy"), attempt, Effect::Converge, NOW, jitter)
+            .map(|at| at.since(NOW))
     }
 
     #[test]
@@ -72,7 +84,10 @@ mod tests {
         assert!(tried(RetryOn::Transient, &transient, Effect::Converge));
         assert!(!tried(RetryOn::Transient, &permanent, Effect::Converge));
         assert!(tried(RetryOn::Any, &permanent, Effect::Pure));
-        assert!(!tried(RetryOn::Any, &StepError::needs_person("A3", "x"), Effect::Pure), "a person is waited for, not raced");
+        assert!(
+            !tried(RetryOn::Any, &StepError::needs_person("A3", "x"), Effect::Pure),
+            "a person is waited for, not raced"
+        );
         assert!(!tried(RetryOn::Any, &transient, Effect::Once), "a once step that may have begun");
         assert!(tried(RetryOn::Any, &transient.clone().not_started(), Effect::Once));
         assert!(tried(RetryOn::Condition("error.code == 'A2'".into()), &permanent, Effect::Converge));
@@ -84,6 +99,9 @@ mod tests {
     fn a_longer_wait_that_was_asked_for_is_kept() {
         let mut error = StepError::transient("K204", "busy");
         error.retry_after_ms = Some(60_000);
-        assert_eq!(next_attempt(&RetryPolicy::default(), &error, 1, Effect::Converge, NOW, 0.0), Some(NOW.plus_ms(60_000)));
+        assert_eq!(
+            next_attempt(&RetryPolicy::default(), &error, 1, Effect::Converge, NOW, 0.0),
+            Some(NOW.plus_ms(60_000))
+        );
     }
 }

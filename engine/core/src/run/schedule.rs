@@ -41,13 +41,19 @@ impl RunState {
             let mut places = Places::new(self);
             self.start_retries(now, &mut places, &mut decisions);
             self.start_ready(&mut places, &mut decisions);
-            next_retry = self.ready.retrying.last().map(|_| self.ready.retrying.iter().map(|(until, _)| *until).find(|until| *until > now));
+            next_retry = self
+                .ready
+                .retrying
+                .last()
+                .map(|_| self.ready.retrying.iter().map(|(until, _)| *until).find(|until| *until > now));
         }
         match next_retry {
             Some(Some(until)) => decisions.push(Decision::WakeAt(until)),
             // Retries whose time has come and that found no place wait for an outcome, not for the clock.
             Some(None) => {}
-            None if decisions.is_empty() && self.ready.running == 0 && busy == 0 => decisions.push(Decision::Finish(self.outcome(gate))),
+            None if decisions.is_empty() && self.ready.running == 0 && busy == 0 => {
+                decisions.push(Decision::Finish(self.outcome(gate)))
+            }
             None => {}
         }
         decisions
@@ -67,7 +73,8 @@ impl RunState {
     /// In the plan's order across all lanes, so that the same state always gives the same decisions.
     fn start_ready<'a>(&'a self, places: &mut Places<'a>, decisions: &mut Vec<Decision>) {
         let mut chosen = BTreeSet::new();
-        let mut lanes: Vec<_> = self.ready.lanes.iter().map(|lane| (lane, lane.startable.iter().copied().peekable())).collect();
+        let mut lanes: Vec<_> =
+            self.ready.lanes.iter().map(|lane| (lane, lane.startable.iter().copied().peekable())).collect();
         while places.left > 0 {
             let mut first: Option<(StepIndex, usize)> = None;
             for (position, (lane, queue)) in lanes.iter_mut().enumerate() {
@@ -89,7 +96,9 @@ impl RunState {
     /// Holds of steps that are not running. A step that runs gives back at its end.
     fn releases(&self) -> Vec<Decision> {
         let ended = self.holding.iter().filter(|index| !matches!(self.steps[index.0].state, StepState::Running { .. }));
-        ended.flat_map(|index| self.steps[index.0].holds.keys().map(|name| Decision::Release(*index, name.clone()))).collect()
+        ended
+            .flat_map(|index| self.steps[index.0].holds.keys().map(|name| Decision::Release(*index, name.clone())))
+            .collect()
     }
 
     /// How a run ends in which nothing more can be done.
@@ -133,7 +142,8 @@ impl<'a> Places<'a> {
     }
 
     fn has(&self, clusters: &[ClusterName]) -> bool {
-        self.left > 0 && clusters.iter().all(|cluster| self.running_on.get(cluster).is_none_or(|count| *count < self.per_cluster))
+        self.left > 0
+            && clusters.iter().all(|cluster| self.running_on.get(cluster).is_none_or(|count| *count < self.per_cluster))
     }
 
     fn take(&mut self, clusters: &'a [ClusterName]) -> bool {

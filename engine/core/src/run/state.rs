@@ -71,8 +71,14 @@ impl StepState {
     /// Nothing more happens to it in this run by itself.
     pub fn is_ended(&self) -> bool {
         match self {
-            StepState::Succeeded | StepState::Skipped { .. } | StepState::Failed { .. } | StepState::Cancelled { .. } | StepState::Undone => true,
-            StepState::Pending | StepState::Running { .. } | StepState::Retrying { .. } | StepState::Parked { .. } => false,
+            StepState::Succeeded
+            | StepState::Skipped { .. }
+            | StepState::Failed { .. }
+            | StepState::Cancelled { .. }
+            | StepState::Undone => true,
+            StepState::Pending | StepState::Running { .. } | StepState::Retrying { .. } | StepState::Parked { .. } => {
+                false
+            }
         }
     }
 
@@ -212,7 +218,14 @@ impl RunState {
     /// For a checkpoint. Steps that nothing has happened to are left out.
     pub fn folded(&self) -> Folded {
         let untouched = StepRecord::new();
-        let steps = self.plan.steps.iter().zip(&self.steps).filter(|(_, record)| **record != untouched).map(|(step, record)| (step.id.clone(), record.clone())).collect();
+        let steps = self
+            .plan
+            .steps
+            .iter()
+            .zip(&self.steps)
+            .filter(|(_, record)| **record != untouched)
+            .map(|(step, record)| (step.id.clone(), record.clone()))
+            .collect();
         Folded { head: self.head.clone(), steps }
     }
 
@@ -249,7 +262,9 @@ impl RunState {
         };
         let record = self.record(index);
         match &record.state {
-            StepState::Pending | StepState::Running { .. } | StepState::Retrying { .. } | StepState::Parked { .. } => Fact::Unfinished,
+            StepState::Pending | StepState::Running { .. } | StepState::Retrying { .. } | StepState::Parked { .. } => {
+                Fact::Unfinished
+            }
             StepState::Succeeded => Fact::Succeeded(record.outputs.as_ref().unwrap_or(&Value::Null)),
             StepState::Skipped { .. } => Fact::Skipped,
             StepState::Failed { .. } | StepState::Cancelled { .. } | StepState::Undone => Fact::Failed,
@@ -311,7 +326,9 @@ impl RunState {
             Event::StepSucceeded { outputs, summary, same, .. } => {
                 match outputs {
                     Outputs::Inline(value) => (record.outputs, record.outputs_file) = (Some(value.clone()), None),
-                    Outputs::File { digest, .. } => (record.outputs, record.outputs_file) = (None, Some(digest.clone())),
+                    Outputs::File { digest, .. } => {
+                        (record.outputs, record.outputs_file) = (None, Some(digest.clone()))
+                    }
                 }
                 record.summary.clone_from(summary);
                 record.same = *same;
@@ -336,7 +353,11 @@ impl RunState {
                     self.holding.remove(&index);
                 }
             }
-            Event::StepFailed { .. } | Event::StepSkipped { .. } | Event::StepParked { .. } | Event::StepUnparked { .. } | Event::StepCancelled { .. } => {}
+            Event::StepFailed { .. }
+            | Event::StepSkipped { .. }
+            | Event::StepParked { .. }
+            | Event::StepUnparked { .. }
+            | Event::StepCancelled { .. } => {}
             Event::RunStarted { .. } | Event::RunResumed { .. } | Event::RunFinished { .. } => {}
         }
         if let Some(next) = next {
@@ -351,32 +372,66 @@ impl RunState {
         use StepState as S;
         let now = &self.steps[index.0].state;
         let next = match (now, event) {
-            (S::Pending | S::Retrying { .. }, Event::StepStarted { attempt, .. }) if *attempt == self.steps[index.0].attempt + 1 => S::Running { attempt: *attempt },
+            (S::Pending | S::Retrying { .. }, Event::StepStarted { attempt, .. })
+                if *attempt == self.steps[index.0].attempt + 1 =>
+            {
+                S::Running { attempt: *attempt }
+            }
             (S::Pending, Event::StepSkipped { because, .. }) => S::Skipped { because: because.clone() },
-            (S::Pending | S::Retrying { .. }, Event::StepFailed { error, retry_at: None, .. }) => S::Failed { error: error.clone() },
+            (S::Pending | S::Retrying { .. }, Event::StepFailed { error, retry_at: None, .. }) => {
+                S::Failed { error: error.clone() }
+            }
 
             (S::Running { .. }, Event::MemoPut { .. } | Event::HoldTaken { .. }) => return Ok(None),
             (_, Event::HoldReleased { .. }) => return Ok(None),
 
             (S::Running { .. } | S::Failed { .. } | S::Cancelled { .. }, Event::StepSucceeded { .. }) => S::Succeeded,
-            (S::Running { attempt }, Event::StepFailed { retry_at: Some(until), .. }) => S::Retrying { attempt: *attempt, until: *until },
+            (S::Running { attempt }, Event::StepFailed { retry_at: Some(until), .. }) => {
+                S::Retrying { attempt: *attempt, until: *until }
+            }
             (S::Running { .. }, Event::StepFailed { error, retry_at: None, .. }) => S::Failed { error: error.clone() },
 
-            (S::Running { .. } | S::Succeeded | S::Failed { .. } | S::Cancelled { .. } | S::Retrying { .. }, Event::StepParked { why, .. }) => S::Parked { why: why.clone() },
-            (S::Parked { .. } | S::Failed { .. } | S::Cancelled { .. } | S::Running { .. }, Event::StepUnparked { to, reason, .. }) => match to {
+            (
+                S::Running { .. } | S::Succeeded | S::Failed { .. } | S::Cancelled { .. } | S::Retrying { .. },
+                Event::StepParked { why, .. },
+            ) => S::Parked { why: why.clone() },
+            (
+                S::Parked { .. } | S::Failed { .. } | S::Cancelled { .. } | S::Running { .. },
+                Event::StepUnparked { to, reason, .. },
+            ) => match to {
                 Unparked::Again => S::Pending,
                 Unparked::Done { .. } => S::Succeeded,
                 Unparked::Skipped => S::Skipped { because: reason.clone() },
                 Unparked::Failed => S::Failed { error: StepError::permanent("E105", format!("given up: {reason}")) },
             },
             // A person may leave out a step that has not begun.
-            (S::Pending, Event::StepUnparked { to: Unparked::Skipped, reason, .. }) => S::Skipped { because: reason.clone() },
-            (S::Running { .. } | S::Pending | S::Retrying { .. } | S::Parked { .. }, Event::StepCancelled { reason, .. }) => S::Cancelled { reason: reason.clone() },
+            (S::Pending, Event::StepUnparked { to: Unparked::Skipped, reason, .. }) => {
+                S::Skipped { because: reason.clone() }
+            }
+            (
+                S::Running { .. } | S::Pending | S::Retrying { .. } | S::Parked { .. },
+                Event::StepCancelled { reason, .. },
+            ) => S::Cancelled { reason: reason.clone() },
 
-            (S::Running { .. } | S::Succeeded | S::Skipped { .. } | S::Failed { .. } | S::Cancelled { .. } | S::Retrying { .. } | S::Undone, Event::StepReset { .. }) => S::Pending,
+            (
+                S::Running { .. }
+                | S::Succeeded
+                | S::Skipped { .. }
+                | S::Failed { .. }
+                | S::Cancelled { .. }
+                | S::Retrying { .. }
+                | S::Undone,
+                Event::StepReset { .. },
+            ) => S::Pending,
             (S::Succeeded | S::Failed { .. } | S::Cancelled { .. }, Event::StepUndone { .. }) => S::Undone,
 
-            (state, event) => return Err(IllegalTransition::Step { step: self.plan.step(index).id.clone(), state: state.word(), event: name(event) }),
+            (state, event) => {
+                return Err(IllegalTransition::Step {
+                    step: self.plan.step(index).id.clone(),
+                    state: state.word(),
+                    event: name(event),
+                });
+            }
         };
         Ok(Some(next))
     }

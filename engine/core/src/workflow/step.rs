@@ -37,6 +37,9 @@ pub(super) fn read(head: &StepHead<'_>, specs: &Specs, decoder: &mut Decoder<'_>
     let known = spec.clone().unwrap_or_else(unknown_spec);
     let (shared_nodes, own): (Vec<&Node>, Vec<&Node>) =
         node.children().iter().partition(|child| SHARED_CHILDREN.contains(&child.name.value.as_str()));
+    // What an unknown kind waits for is unknown too.
+    let is_clear = |node: &&&Node| spec.is_some() || !["wait", "timeout"].contains(&node.name.value.as_str());
+    let shared_nodes: Vec<&Node> = shared_nodes.iter().filter(is_clear).copied().collect();
     let mut shared = shared::read(&shared_nodes, &known, decoder);
     if let Some(prop) = node.prop("needs") {
         shared.needs.extend(fields::text(&prop.value, "what is needed", decoder.problems));

@@ -20,7 +20,8 @@ impl Runner<'_> {
     pub(super) fn ask(&mut self, index: StepIndex) {
         let step = self.state.plan().step(index).clone();
         let record = self.state.record(index);
-        let outputs = matches!(record.state, StepState::Succeeded).then(|| record.outputs.clone().unwrap_or(Value::Null));
+        let outputs =
+            matches!(record.state, StepState::Succeeded).then(|| record.outputs.clone().unwrap_or(Value::Null));
         let unknown = |why: String| What::Judged(Verdict::Unknown(why));
         self.asked += 1;
         let setting = match self.state.prepare(index, &self.run) {

@@ -42,7 +42,7 @@ fn text(graph: &[(BTreeSet<usize>, BTreeSet<usize>, u32)]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
 
     #[test]
     fn a_plan_is_in_an_order_in_which_it_can_run(graph in graphs()) {

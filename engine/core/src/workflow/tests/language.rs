@@ -158,7 +158,7 @@ fn secrets_and_clusters_say_where_they_are() {
 fn a_step_has_a_kind_and_four_properties() {
     check("step a", &[("L204", "step")]);
     check("step a uses=value.sett", &[("L209", "value.sett")]);
-    check("step a uses=helm.release { anything 1 }", &[("L209", "helm.release")]);
+    check("step a uses=helm.release { anything 1; wait ready for=\"5m\" }", &[("L209", "helm.release")]);
     check("step a uses=\"value.${inputs.n}\"", &[("L223", "\"value.${inputs.n}\"")]);
     check("step a b uses=value.set { x 1 }", &[("L236", "b")]);
     check("step a uses=value.set timeout=\"5m\" { x 1 }", &[("L203", "timeout")]);

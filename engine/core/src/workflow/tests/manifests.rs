@@ -7,7 +7,8 @@ use crate::diagnostic::{Source, SourceId};
 use crate::syntax;
 use crate::workflow::{Content, Files, Reading, Written, read};
 
-const STEP: &str = "workflow t\ninput n type=int default=2\ncluster eu\nstep a uses=k.apply on=eu { manifest \"m.yaml\" }\n";
+const STEP: &str =
+    "workflow t\ninput n type=int default=2\ncluster eu\nstep a uses=k.apply on=eu { manifest \"m.yaml\" }\n";
 
 fn with_file(yaml: &str) -> Reading {
     let source = Source { name: "t.kdl".into(), text: STEP.into() };
@@ -32,7 +33,9 @@ fn documents(reading: &Reading) -> Vec<Written> {
 
 #[test]
 fn documents_are_read_as_kubernetes_reads_them() {
-    let reading = with_file("---\nkind: A\nmode: 0644\non: \"yes\"\nratio: 0.5\nnothing: null\nflag: yes\nitems: [1, {x: why}]\n---\n---\nkind: B\ntext: |\n  two\n  lines\n");
+    let reading = with_file(
+        "---\nkind: A\nmode: 0644\non: \"yes\"\nratio: 0.5\nnothing: null\nflag: yes\nitems: [1, {x: why}]\n---\n---\nkind: B\ntext: |\n  two\n  lines\n",
+    );
     let values: Vec<_> = documents(&reading).iter().map(|document| document.as_literal().unwrap()).collect();
     assert_eq!(
         values,
