@@ -121,6 +121,11 @@ impl Expr {
     pub fn evaluate(&self, values: &Values<'_>) -> Result<Value, EvalError> {
         evaluate::evaluate(self.node(), values)
     }
+
+    /// The value as a part of a longer string takes it.
+    pub fn evaluate_text(&self, values: &Values<'_>) -> Result<String, EvalError> {
+        evaluate::evaluate_text(self.node(), values)
+    }
 }
 
 impl ExprError {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::fold::Folder;
 use super::open::{Instance, path};
-use super::types::{Bound, Late, NeedRule};
+use super::types::{Bound, NeedRule};
 use crate::diagnostic::{Place, Problem};
 use crate::expr::{Expr, Guard, PathRef, Segment, Values};
 use crate::id::StepId;
@@ -15,18 +15,20 @@ use crate::workflow::Formula;
 use crate::workflow::names::{KeyOf, Root};
 
 impl Folder<'_, '_> {
-    /// An expression with its names, even when it could be computed: a condition that never holds keeps its words.
-    pub fn bound(&mut self, expr: &Expr, formula: &Formula) -> Late {
+    /// Every name of an expression; `offset` is where the expression begins in the formula's text.
+    pub fn names(&mut self, expr: &Expr, formula: &Formula, offset: usize) -> BTreeMap<String, Bound> {
         let references = expr.references();
         let mut names = BTreeMap::new();
         for reference in &references {
-            let bound = self.bind(reference, &references, expr, formula.inside(reference.range.clone()));
+            let range = &reference.range;
+            let at = formula.inside(range.start + offset..range.end + offset);
+            let bound = self.bind(reference, &references, expr, at);
             merge(&mut names, &reference.root, bound);
         }
-        Late::new(expr.text(), names, formula.at)
+        names
     }
 
-    pub fn bind(&mut self, reference: &PathRef, all: &[PathRef], expr: &Expr, at: Place) -> Bound {
+    fn bind(&mut self, reference: &PathRef, all: &[PathRef], expr: &Expr, at: Place) -> Bound {
         let root = reference.root.as_str();
         if let Some((_, value)) = self.variables.iter().rev().find(|(name, _)| name == root) {
             return value.clone().map_or(Bound::Element, Bound::Value);
@@ -149,7 +151,7 @@ fn only_used(inputs: &Value, references: &[PathRef]) -> Value {
 }
 
 /// Two paths of one root: of a group, the instances and steps of both.
-pub(super) fn merge(names: &mut BTreeMap<String, Bound>, root: &str, bound: Bound) {
+fn merge(names: &mut BTreeMap<String, Bound>, root: &str, bound: Bound) {
     match (names.get_mut(root), bound) {
         (Some(Bound::Instances(first)), Bound::Instances(second)) => {
             for (key, steps) in second {

@@ -217,7 +217,7 @@ impl<'k> Planner<'k> {
                 let Code::Bare(expr) = &formula.code else {
                     unreachable!("`when` is a bare expression");
                 };
-                Some(folder.bound(expr, formula))
+                Some(Late::new(expr.text(), folder.names(expr, formula, 0), formula.at))
             }
         }
     }

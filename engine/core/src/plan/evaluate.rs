@@ -10,7 +10,7 @@ use steps_sdk::Value;
 
 use super::types::{Bound, Input, Late, Plan, PlannedOutput, PlannedStep, TextPart};
 use crate::diagnostic::Place;
-use crate::expr::{Binding, EvalErrorKind, StepOutcome, Values};
+use crate::expr::{Binding, EvalError, EvalErrorKind, Expr, StepOutcome, Values};
 use crate::id::{RunId, StepId, Timestamp};
 
 /// What a run knows.
@@ -107,7 +107,7 @@ fn evaluate(input: &Input, around: &Surroundings<'_, '_>) -> Result<Value, Evalu
             for part in parts {
                 match part {
                     TextPart::Literal(literal) => text.push_str(literal),
-                    TextPart::Late(late) => text.push_str(&as_text(&evaluate_late(late, around)?, late.at)?),
+                    TextPart::Late(late) => text.push_str(&with_values(late, around, Expr::evaluate_text)?),
                 }
             }
             Ok(Value::String(text))
@@ -154,6 +154,14 @@ fn evaluate_items(items: &[Input], around: &Surroundings<'_, '_>, list: &mut Vec
 }
 
 fn evaluate_late(late: &Late, around: &Surroundings<'_, '_>) -> Result<Value, EvaluateError> {
+    with_values(late, around, Expr::evaluate)
+}
+
+fn with_values<T>(
+    late: &Late,
+    around: &Surroundings<'_, '_>,
+    evaluate: impl FnOnce(&Expr, &Values<'_>) -> Result<T, EvalError>,
+) -> Result<T, EvaluateError> {
     let expr = late.expr().map_err(|error| EvaluateError {
         at: late.at.part(error.range.start, error.range.end),
         message: format!("the stored plan holds an expression that this version cannot read: {}", error.message),
@@ -163,7 +171,7 @@ fn evaluate_late(late: &Late, around: &Surroundings<'_, '_>) -> Result<Value, Ev
     for (name, bound) in &late.names {
         bind(&mut values, name, bound, around);
     }
-    expr.evaluate(&values).map_err(|error| explain(late, error, around.facts))
+    evaluate(expr, &values).map_err(|error| explain(late, error, around.facts))
 }
 
 fn bind<'v, 'f: 'v>(values: &mut Values<'v>, name: &str, bound: &'v Bound, around: &Surroundings<'v, 'f>) {
@@ -216,7 +224,7 @@ fn outcome(fact: Fact<'_>) -> Option<StepOutcome> {
 }
 
 /// A name without a value is best explained by what became of its step.
-fn explain(late: &Late, error: crate::expr::EvalError, facts: &Facts<'_>) -> EvaluateError {
+fn explain(late: &Late, error: EvalError, facts: &Facts<'_>) -> EvaluateError {
     let at = error.range.map_or(late.at, |range| late.at.part(range.start, range.end));
     let mut message = error.message;
     let mut help = None;
@@ -245,19 +253,7 @@ pub(super) fn steps_of(bound: &Bound) -> Vec<&StepId> {
     }
 }
 
-/// Inside a longer string a value is written as JSON writes it, a string without its quotes; lists and maps are refused.
-pub(super) fn as_text(value: &Value, at: Place) -> Result<String, EvaluateError> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => Err(EvaluateError {
-            at,
-            message: format!("{} cannot stand inside a string", kind_of(value)),
-            help: Some("let the string be nothing but the `${…}`, or use `join` or `format`".into()),
-        }),
-    }
-}
-
+/// What a value is, for messages.
 pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -2,17 +2,17 @@
 //! with the meaning of each of its names at this place.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
 use steps_sdk::value::ClusterName;
 
-use super::bind::merge;
-use super::evaluate::{as_text, kind_of};
+use super::evaluate::kind_of;
 use super::inputs::unknown_cluster;
 use super::open::{Instance, path};
 use super::types::{Bound, Input, Late, NeedRule, Repeat, TextPart};
 use crate::diagnostic::Problem;
-use crate::expr::{Expr, Part, Values};
+use crate::expr::{EvalError, Expr, Part, Values};
 use crate::id::StepId;
 use crate::workflow::{Code, Content, Formula, Workflow, Written, fit};
 
@@ -151,31 +151,30 @@ impl<'k, 'p> Folder<'k, 'p> {
         folded
     }
 
+    /// Parts that are known become one literal.
     fn text(&mut self, parts: &[Part], formula: &Formula) -> Input {
         let mut folded: Vec<TextPart> = Vec::new();
         let mut literal = String::new();
         for part in parts {
-            match part {
-                Part::Literal(text) => literal.push_str(text),
-                Part::Expr { expr, range } => match self.expr(expr, formula, range.start) {
-                    Input::Late(late) => {
-                        if !literal.is_empty() {
-                            folded.push(TextPart::Literal(std::mem::take(&mut literal)));
-                        }
-                        folded.push(TextPart::Late(late));
-                    }
-                    Input::Known(value) => match as_text(&value, formula.inside(range.clone())) {
-                        Ok(text) => literal.push_str(&text),
-                        Err(error) => {
-                            let problem = Problem::error("P007", error.at, error.message);
-                            self.problems.push(match error.help {
-                                Some(help) => problem.help(help),
-                                None => problem,
-                            });
-                        }
-                    },
-                    _ => unreachable!("an expression is known or late"),
+            let (expr, range) = match part {
+                Part::Literal(text) => {
+                    literal.push_str(text);
+                    continue;
+                }
+                Part::Expr { expr, range } => (expr, range),
+            };
+            let names = self.names(expr, formula, range.start);
+            match values(&names) {
+                Some(values) => match expr.evaluate_text(&values) {
+                    Ok(text) => literal.push_str(&text),
+                    Err(error) => self.cannot_compute(error, formula, range.clone()),
                 },
+                None => {
+                    if !literal.is_empty() {
+                        folded.push(TextPart::Literal(std::mem::take(&mut literal)));
+                    }
+                    folded.push(TextPart::Late(Late::new(expr.text(), names, formula.inside(range.clone()))));
+                }
             }
         }
         if folded.is_empty() {
@@ -189,34 +188,22 @@ impl<'k, 'p> Folder<'k, 'p> {
 
     /// Known or late. `offset` is where the expression begins in the formula's text.
     fn expr(&mut self, expr: &Expr, formula: &Formula, offset: usize) -> Input {
-        let place = |range: std::ops::Range<usize>| formula.inside(range.start + offset..range.end + offset);
-        let references = expr.references();
-        let mut names: BTreeMap<String, Bound> = BTreeMap::new();
-        for reference in &references {
-            let bound = self.bind(reference, &references, expr, place(reference.range.clone()));
-            merge(&mut names, &reference.root, bound);
-        }
-        if names.values().all(|bound| matches!(bound, Bound::Value(_))) {
-            let mut values = Values::new();
-            for (name, bound) in &names {
-                if let Bound::Value(value) = bound {
-                    values = values.with(name.as_str(), value);
-                }
+        let names = self.names(expr, formula, offset);
+        let range = offset..offset + expr.text().len();
+        match values(&names).map(|values| expr.evaluate(&values)) {
+            Some(Ok(value)) => Input::Known(value),
+            Some(Err(error)) => {
+                self.cannot_compute(error, formula, range);
+                Input::Known(Value::Null)
             }
-            return match expr.evaluate(&values) {
-                Ok(value) => Input::Known(value),
-                Err(error) => {
-                    let at = place(error.range.unwrap_or(0..expr.text().len()));
-                    self.problems.push(Problem::error(
-                        "P007",
-                        at,
-                        format!("this cannot be computed: {}", error.message),
-                    ));
-                    Input::Known(Value::Null)
-                }
-            };
+            None => Input::Late(Late::new(expr.text(), names, formula.inside(range))),
         }
-        Input::Late(Late::new(expr.text(), names, place(0..expr.text().len())))
+    }
+
+    fn cannot_compute(&mut self, error: EvalError, formula: &Formula, of: Range<usize>) {
+        let range = error.range.map_or(of.clone(), |range| of.start + range.start..of.start + range.end);
+        let message = format!("this cannot be computed: {}", error.message);
+        self.problems.push(Problem::error("P007", formula.inside(range), message).label("computed from the inputs"));
     }
 
     fn sibling_or_outer(&self, name: &str) -> StepId {
@@ -241,6 +228,18 @@ impl<'k, 'p> Folder<'k, 'p> {
             self.clusters.push(ClusterName(cluster.to_owned()));
         }
     }
+}
+
+/// When all of the names are values.
+fn values(names: &BTreeMap<String, Bound>) -> Option<Values<'_>> {
+    let mut values = Values::new();
+    for (name, bound) in names {
+        match bound {
+            Bound::Value(value) => values = values.with(name.as_str(), value),
+            Bound::Step(_) | Bound::Instances(_) | Bound::Run | Bound::Element => return None,
+        }
+    }
+    Some(values)
 }
 
 fn joined_list(items: Vec<Input>) -> Input {
