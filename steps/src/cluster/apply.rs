@@ -67,7 +67,7 @@ impl<'a> Applier<'a> {
         let mut applied: Vec<Option<Applied>> = wanted.iter().map(|_| None).collect();
         for turn in [Turn::Namespaces, Turn::Definitions, Turn::Rest] {
             for (place, one) in wanted.iter().enumerate().filter(|(_, one)| one.turn() == turn) {
-                applied[place] = Some(self.apply_one(wanted, one, before[place].as_ref()).await?);
+                applied[place] = Some(self.apply_one(one, before[place].as_ref()).await?);
             }
             if turn == Turn::Definitions {
                 self.established(wanted).await?;
@@ -91,13 +91,9 @@ impl<'a> Applier<'a> {
         Ok(found)
     }
 
-    async fn apply_one(&self, wanted: &[Wanted], one: &Wanted, before: Option<&Value>) -> Result<Applied, StepError> {
+    async fn apply_one(&self, one: &Wanted, before: Option<&Value>) -> Result<Applied, StepError> {
         let cluster = self.cluster;
         let reference = &one.reference;
-        if brings_kind_of(wanted, reference) {
-            // Established comes a moment before the kind is in discovery.
-            Wait::new(cluster, reference).until_served().await?;
-        }
         let served = cluster.must_be_served(reference).await?;
         let classified = |failure: Failure| {
             if failure.status() == Some(404) {
@@ -151,10 +147,14 @@ impl<'a> Applier<'a> {
             .await
     }
 
-    /// Objects of a new kind, of this step or of a later one, are accepted once its definition is established.
+    /// Objects of a new kind, of this step or of a later one, are accepted once its definition is established; and a moment
+    /// after that the kind is in discovery.
     async fn established(&self, wanted: &[Wanted]) -> Result<(), StepError> {
         for one in wanted.iter().filter(|one| one.turn() == Turn::Definitions) {
             Wait::new(self.cluster, &one.reference).until(&[Goal::Ready]).await?;
+            for kind in one.defined() {
+                Wait::new(self.cluster, &kind).until_served().await?;
+            }
         }
         Ok(())
     }

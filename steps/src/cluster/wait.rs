@@ -73,7 +73,7 @@ impl<'a> Wait<'a> {
                 self.cluster.name, self.reference.kind, self.reference.api_version
             ));
             if self.pause > self.cluster.time_left() {
-                return Err(self.expired("be of a kind that is served"));
+                return Err(classify::not_served(self.cluster.name, self.reference));
             }
             self.rest().await?;
         }

@@ -33,10 +33,27 @@ impl Wanted {
         }
     }
 
+    /// The kinds that this object defines, in all versions that will be served; the names are the definition's own.
+    pub(crate) fn defined(&self) -> Vec<ObjectRef> {
+        let spec = |at: &str| self.object.pointer(at).and_then(Value::as_str);
+        let (true, Some(group), Some(kind)) = (self.reference.is_crd(), spec("/spec/group"), spec("/spec/names/kind"))
+        else {
+            return Vec::new();
+        };
+        let versions = self.object.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+        let served = versions.filter(|version| version.get("served") != Some(&Value::Bool(false)));
+        let names = served.filter_map(|version| version.get("name").and_then(Value::as_str));
+        let of_version = |version: &str| ObjectRef {
+            api_version: format!("{group}/{version}"),
+            kind: kind.to_owned(),
+            ..self.reference.clone()
+        };
+        names.map(of_version).collect()
+    }
+
     /// Whether this object is the definition of the other's kind.
     fn defines(&self, other: &ObjectRef) -> bool {
-        let spec = |at: &str| self.object.pointer(at).and_then(Value::as_str);
-        self.reference.is_crd() && spec("/spec/group") == other.group() && spec("/spec/names/kind") == Some(&other.kind)
+        self.defined().iter().any(|kind| kind.api_version == other.api_version && kind.kind == other.kind)
     }
 }
 
@@ -167,7 +184,7 @@ mod tests {
     fn a_definition_brings_the_kind_that_it_names() {
         let crd = widgets();
         let own = object("ex.io/v1", "Widget", "a", json!({}));
-        let other = object("other.io/v1", "Widget", "a", json!({}));
+        let other = object("ex.io/v2", "Widget", "a", json!({}));
         let all = wanted([own, other, crd]).unwrap();
         assert!(brings_kind_of(&all, &all[0].reference) && !brings_kind_of(&all, &all[1].reference));
         assert_eq!(all.iter().map(Wanted::turn).collect::<Vec<_>>(), [Turn::Rest, Turn::Rest, Turn::Definitions]);
