@@ -1,5 +1,7 @@
 //! The real program from outside, without a cluster: exit codes, and what stands on which stream.
 
+#![allow(clippy::unwrap_used, reason = "everything in this file is a test or serves one")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

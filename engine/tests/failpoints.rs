@@ -1,6 +1,8 @@
 //! The process dies, or a call fails, at each named place around a durable step: what was acknowledged is there afterwards, and what
 //! is found can be continued. Needs the feature `failpoints`.
 
+#![allow(clippy::unwrap_used, reason = "all of this file is a test; clippy knows only the marked functions as such")]
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! SIGKILL at random moments of a run without a cluster, then `resume`: nothing that was acknowledged runs again, nothing is forgotten.
 
+#![allow(clippy::unwrap_used, reason = "everything in this file is a test or serves one")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};

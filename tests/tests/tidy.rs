@@ -1,5 +1,7 @@
 //! The rules of the house that a program can check: floors, first lines, names, error codes, and the KDL that we show people.
 
+#![allow(clippy::unwrap_used, reason = "everything in this file is a test or serves one")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -29,7 +29,6 @@ pub struct Config {
 }
 
 impl Config {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn read(common: &Common) -> Result<Config, CliError> {
         let environment: BTreeMap<String, String> =
             std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();

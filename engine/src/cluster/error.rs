@@ -92,19 +92,9 @@ pub enum OpenError {
         source: Option<Box<kube::Error>>,
     },
 
-    #[error("context `{context}` does not lead to cluster `{cluster}`: {pinned_by} {expected}, but found {found}{}", twins(.meant_context.as_deref(), .found_cluster.as_ref(), context))]
-    #[diagnostic(code(C010), help("{}", wrong_cluster_help(cluster, pinned_by, .meant_context.as_deref())))]
-    WrongCluster {
-        cluster: ClusterName,
-        context: String,
-        expected: String,
-        pinned_by: PinnedBy,
-        found: String,
-        /// The context that leads to the cluster that was meant, where one of this plan does.
-        meant_context: Option<String>,
-        /// What the workflow calls the cluster that was found, if it knows it.
-        found_cluster: Option<ClusterName>,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    WrongCluster(Box<WrongCluster>),
 
     #[error("the kept identity of cluster `{cluster}` in {} could not be {verb}", path.display())]
     #[diagnostic(
@@ -120,6 +110,25 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+}
+
+/// A context that leads to another cluster than the one that was meant.
+#[derive(Debug, Error, Diagnostic)]
+#[error(
+    "context `{context}` does not lead to cluster `{cluster}`: {pinned_by} {expected}, but found {found}{}",
+    twins(.meant_context.as_deref(), .found_cluster.as_ref(), context)
+)]
+#[diagnostic(code(C010), help("{}", wrong_cluster_help(cluster, pinned_by, .meant_context.as_deref())))]
+pub struct WrongCluster {
+    pub cluster: ClusterName,
+    pub context: String,
+    pub expected: String,
+    pub pinned_by: PinnedBy,
+    pub found: String,
+    /// The context that leads to the cluster that was meant, where one of this plan does.
+    pub meant_context: Option<String>,
+    /// What the workflow calls the cluster that was found, if it knows it.
+    pub found_cluster: Option<ClusterName>,
 }
 
 /// Who says what the identity should be.
@@ -151,8 +160,8 @@ impl OpenError {
             | OpenError::Unreachable { cluster, .. }
             | OpenError::SignedOut { cluster, .. }
             | OpenError::NoIdentity { cluster, .. }
-            | OpenError::WrongCluster { cluster, .. }
             | OpenError::Pin { cluster, .. } => cluster,
+            OpenError::WrongCluster(wrong) => &wrong.cluster,
         }
     }
 }

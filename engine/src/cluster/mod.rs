@@ -33,7 +33,7 @@ use std::path::PathBuf;
 
 use steps_sdk::context::ClusterHandle;
 
-pub use error::{OpenError, PinnedBy};
+pub use error::{OpenError, PinnedBy, WrongCluster};
 pub use open::open_all;
 
 /// What opening clusters depends on besides the plan: values that were read at the roof.

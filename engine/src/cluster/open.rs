@@ -10,7 +10,7 @@ use steps_sdk::context::ClusterHandle;
 use steps_sdk::value::ClusterName;
 
 use super::connect::{self, Limits};
-use super::error::{OpenError, PinnedBy};
+use super::error::{OpenError, PinnedBy, WrongCluster};
 use super::kubeconfig::{self, Chosen};
 use super::pins::{self, PinFile};
 use super::{Opened, Settings, Trust};
@@ -121,7 +121,7 @@ fn mismatch(one: &Met, all: &[Met]) -> Option<OpenError> {
     if expected == one.found {
         return None;
     }
-    Some(OpenError::WrongCluster {
+    Some(OpenError::WrongCluster(Box::new(WrongCluster {
         cluster: one.name.clone(),
         context: one.chosen.context.clone(),
         expected: expected.to_owned(),
@@ -132,7 +132,7 @@ fn mismatch(one: &Met, all: &[Met]) -> Option<OpenError> {
             .iter()
             .find(|other| other.expected.identity() == Some(&one.found))
             .map(|other| other.name.clone()),
-    })
+    })))
 }
 
 fn keep(one: &Met, settings: &Settings) -> Result<(), OpenError> {

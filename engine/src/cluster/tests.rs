@@ -115,7 +115,8 @@ async fn the_first_use_is_trusted_and_kept_and_a_later_mismatch_refused() {
 
     world.kubeconfig(".kube/config", &[("kind-hub", &second.server)]);
     let error = world.refused(&planned).await;
-    let OpenError::WrongCluster { pinned_by: PinnedBy::FirstUse(pin), .. } = &error else { panic!("{error}") };
+    let OpenError::WrongCluster(wrong) = &error else { panic!("{error}") };
+    let PinnedBy::FirstUse(pin) = &wrong.pinned_by else { panic!("{error}") };
     assert_eq!(
         error.to_string(),
         format!("context `kind-hub` does not lead to cluster `hub`: its first use found {A}, but found {B}")

@@ -26,6 +26,28 @@ pub(super) struct Checkpoint {
     pub state: Vec<u8>,
 }
 
+/// Where the last checkpoint lies and how large it is, to tell when the next is due. Without one: at the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Checkpointed {
+    offset: u64,
+    bytes: u64,
+}
+
+/// A checkpoint is not worth its cost before this much has been written: decoding it again takes about a millisecond.
+const JOURNAL_BYTES_MIN: u64 = 256 << 10;
+/// The journal grows by at least so many times the size of a state before the next is stored.
+const STATES_APART: u64 = 2;
+
+impl Checkpointed {
+    pub(super) fn by(checkpoint: &Checkpoint) -> Checkpointed {
+        Checkpointed { offset: checkpoint.offset, bytes: checkpoint.state.len() as u64 }
+    }
+
+    pub(super) fn is_next_due(self, offset: u64) -> bool {
+        offset - self.offset >= JOURNAL_BYTES_MIN.max(STATES_APART * self.bytes)
+    }
+}
+
 /// The store of one run. Opened when it is first needed: a short run never pays for it.
 #[derive(Debug)]
 pub(super) struct Checkpoints {

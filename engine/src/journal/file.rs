@@ -8,33 +8,21 @@ use engine_core::limits::EVENT_BYTES_MAX;
 use engine_core::run::{self, Event};
 use tokio::sync::oneshot;
 
-use super::checkpoint::{Checkpoint, Checkpoints};
+use super::checkpoint::{Checkpoint, Checkpointed, Checkpoints};
 use super::committer::{Committer, Message, Write};
 use super::error::JournalError;
 use super::layout::RunDir;
 use super::lock::HeldLock;
 use super::log_file::{DiskFile, LogFile};
 use super::record::Position;
-use super::recovery::{self, Recovery};
+use super::recovery::{self, Recovered, Recovery};
 use super::{Journal, Receipt};
-
-/// A checkpoint is not worth its cost before this much has been written: decoding it again takes about a millisecond.
-const CHECKPOINT_BYTES_MIN: u64 = 256 << 10;
-/// The journal grows by at least so many times the size of a state before the next is stored.
-const CHECKPOINT_STATES_APART: u64 = 2;
 
 /// The journal of one run, open for writing. Dropping it waits until what was appended has been written.
 pub struct FileJournal {
     position: Position,
     committer: Committer,
     checkpointed: Checkpointed,
-}
-
-/// The last checkpoint, to tell when the next is due.
-#[derive(Debug, Clone, Copy, Default)]
-struct Checkpointed {
-    offset: u64,
-    bytes: u64,
 }
 
 impl FileJournal {
@@ -68,13 +56,10 @@ impl FileJournal {
         decode: impl FnOnce(&[u8]) -> Result<S, String>,
     ) -> Result<(FileJournal, Recovery<S>), JournalError> {
         let mut checkpoints = Checkpoints::at(run.checkpoints());
-        let (last, state_bytes, recovery) = recovery::recover(run, file.as_mut(), &mut checkpoints, decode)?;
-        let position = Position { epoch: last.epoch + 1, ..last };
-        let mut journal = FileJournal::start(run, file, checkpoints, position, last.sequence)?;
-        if let Some((offset, bytes)) = state_bytes {
-            journal.checkpointed = Checkpointed { offset, bytes };
-        }
-        Ok((journal, recovery))
+        let Recovered { end, checkpointed, found } = recovery::recover(run, file.as_mut(), &mut checkpoints, decode)?;
+        let position = Position { epoch: end.epoch + 1, ..end };
+        let journal = FileJournal::start(run, file, checkpoints, position, end.sequence)?;
+        Ok((FileJournal { checkpointed, ..journal }, found))
     }
 
     fn start(
@@ -118,12 +103,12 @@ impl Journal for FileJournal {
     }
 
     fn checkpoint_due(&self) -> bool {
-        let grown = self.position.offset - self.checkpointed.offset;
-        grown >= CHECKPOINT_BYTES_MIN.max(CHECKPOINT_STATES_APART * self.checkpointed.bytes)
+        self.checkpointed.is_next_due(self.position.offset)
     }
 
     fn checkpoint(&mut self, state: Vec<u8>) {
-        self.checkpointed = Checkpointed { offset: self.position.offset, bytes: state.len() as u64 };
-        self.committer.send(Message::Checkpoint(Checkpoint::new(self.position, state)));
+        let checkpoint = Checkpoint::new(self.position, state);
+        self.checkpointed = Checkpointed::by(&checkpoint);
+        self.committer.send(Message::Checkpoint(checkpoint));
     }
 }

@@ -72,7 +72,7 @@ fn killed_after(state: &Path, batches: u64) -> u64 {
     // What it said before it died counts too. A last line may be cut off, even within its number.
     let rest: Vec<String> = lines.collect();
     let whole = rest.len().saturating_sub(1);
-    let last = rest.into_iter().take(whole).filter_map(durable).last().unwrap_or(last);
+    let last = rest.into_iter().take(whole).filter_map(durable).next_back().unwrap_or(last);
     assert!(!child.wait().unwrap().success());
     last
 }

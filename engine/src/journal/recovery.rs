@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use engine_core::id::{Epoch, Sequence, Timestamp};
 use engine_core::run::Recorded;
 
-use super::checkpoint::{Checkpoint, Checkpoints};
+use super::checkpoint::{Checkpoint, Checkpointed, Checkpoints};
 use super::error::JournalError;
 use super::layout::RunDir;
 use super::log_file::{LogFile, ReadFrom};
@@ -58,14 +58,21 @@ impl std::fmt::Display for TornTail {
     }
 }
 
-/// Judges the journal, cuts a torn tail, and returns its end and what was found. The middle part says where the checkpoint that
-/// is used lies, and its size.
+/// What an opening goes on from.
+pub(super) struct Recovered<S> {
+    pub end: Position,
+    /// The checkpoint that is used.
+    pub checkpointed: Checkpointed,
+    pub found: Recovery<S>,
+}
+
+/// Judges the journal and cuts a torn tail.
 pub(super) fn recover<S>(
     run: &RunDir,
     file: &mut dyn LogFile,
     checkpoints: &mut Checkpoints,
     decode: impl FnOnce(&[u8]) -> Result<S, String>,
-) -> Result<(Position, Option<(u64, u64)>, Recovery<S>), JournalError> {
+) -> Result<Recovered<S>, JournalError> {
     let mut notes = Vec::new();
     let stored = match checkpoints.latest() {
         Ok(Some(checkpoint)) => decode(&checkpoint.state)
@@ -91,15 +98,15 @@ pub(super) fn recover<S>(
         cut(file, walk.end.offset).map_err(|error| JournalError::io(&run.journal(), "cut", error))?;
     }
 
-    let used = stored.as_ref().map(|(_, checkpoint)| (checkpoint.offset, checkpoint.state.len() as u64));
-    let recovery = Recovery {
+    let checkpointed = stored.as_ref().map(|(_, checkpoint)| Checkpointed::by(checkpoint)).unwrap_or_default();
+    let found = Recovery {
         checkpoint: stored.map(|(state, _)| state),
         events: walk.events,
         last: walk.last,
         torn_tail: walk.torn_tail,
         notes,
     };
-    Ok((walk.end, used, recovery))
+    Ok(Recovered { end: walk.end, checkpointed, found })
 }
 
 fn cut(file: &mut dyn LogFile, len: u64) -> io::Result<()> {

@@ -35,9 +35,9 @@ impl SecretStore {
 
     pub async fn open(&self, secret: &Secret) -> Result<SecretBytes, StepError> {
         match secret {
-            Secret::Env { name } => self.from_environment(name),
-            Secret::File { path } => self.from_file(path).await,
-            Secret::K8s { cluster, namespace, name, key } => self.from_cluster(cluster, namespace, name, key).await,
+            Secret::Env { name } => self.in_environment(name),
+            Secret::File { path } => self.in_file(path).await,
+            Secret::K8s { cluster, namespace, name, key } => self.in_cluster(cluster, namespace, name, key).await,
             Secret::Sealed { owner, name } => {
                 let kept = self.kept(owner, name).await?;
                 kept.ok_or_else(|| StepError::permanent("S006", format!("the keystore has no `{name}` of {owner}")))
@@ -57,7 +57,7 @@ impl SecretStore {
         blocking(move || keystore.keep(&owner, &name, &bytes)).await
     }
 
-    fn from_environment(&self, name: &str) -> Result<SecretBytes, StepError> {
+    fn in_environment(&self, name: &str) -> Result<SecretBytes, StepError> {
         match self.environment.get(name) {
             Some(value) if !value.is_empty() => Ok(SecretBytes::new(value.clone().into_bytes())),
             found => {
@@ -69,7 +69,7 @@ impl SecretStore {
         }
     }
 
-    async fn from_file(&self, path: &str) -> Result<SecretBytes, StepError> {
+    async fn in_file(&self, path: &str) -> Result<SecretBytes, StepError> {
         let full = self.base.join(Path::new(path));
         let read =
             tokio::task::spawn_blocking(move || std::fs::read(full)).await.expect("reading a file does not panic");
@@ -89,7 +89,7 @@ impl SecretStore {
         Ok(SecretBytes::new(bytes))
     }
 
-    async fn from_cluster(
+    async fn in_cluster(
         &self,
         cluster: &str,
         namespace: &str,

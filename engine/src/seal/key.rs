@@ -95,7 +95,7 @@ pub(super) fn make(path: &Path) -> Result<(SealKey, bool), SealError> {
     let failed = |source| SealError::Io { path: path.to_owned(), verb: "written", source };
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
     OsRng.try_fill_bytes(&mut *bytes).map_err(|_| SealError::NoRandomness)?;
-    let text = Zeroizing::new(format!("{}\n", &*Zeroizing::new(hex::encode(&*bytes))));
+    let text = Zeroizing::new(format!("{}\n", Zeroizing::new(hex::encode(bytes.as_slice())).as_str()));
     disk::make_directory(disk::parent_of(path)).map_err(failed)?;
     match disk::create(path, text.as_bytes()) {
         Ok(()) => Ok((SealKey::of(&bytes), true)),

@@ -141,10 +141,8 @@ fn engine(node: &Node, problems: &mut Vec<Problem>) {
 fn allows(bounds: &str, version: &str) -> Result<bool, String> {
     let number = |text: &str| -> Option<[u64; 3]> {
         let mut parts = [0; 3];
-        let mut count = 0;
-        for part in text.split('.') {
-            *parts.get_mut(count)? = part.parse().ok()?;
-            count += 1;
+        for (position, part) in text.split('.').enumerate() {
+            *parts.get_mut(position)? = part.parse().ok()?;
         }
         Some(parts)
     };

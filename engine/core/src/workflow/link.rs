@@ -1,5 +1,6 @@
 //! Edges between steps, before groups are opened: from references, from `needs`, and whether they run in a circle.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use petgraph::algo::{tarjan_scc, toposort};
@@ -188,8 +189,8 @@ fn circle_problem(workflow: &Workflow, edges: &[Vec<Edge>], members: &BTreeSet<u
                 last = step;
                 break 'search;
             }
-            if !came_from.contains_key(&edge.to) {
-                came_from.insert(edge.to, step);
+            if let Entry::Vacant(unseen) = came_from.entry(edge.to) {
+                unseen.insert(step);
                 queue.push_back(edge.to);
             }
         }

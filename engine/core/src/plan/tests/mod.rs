@@ -50,7 +50,7 @@ pub(super) fn needs(plan: &Plan, id: &str) -> Vec<String> {
     step(plan, id).needs.iter().map(|need| format!("{} {:?}", need.step, need.rule)).collect()
 }
 
-pub(super) fn field<'p>(plan: &'p Plan, id: &str, name: &str) -> Input {
+pub(super) fn field(plan: &Plan, id: &str, name: &str) -> Input {
     match &step(plan, id).inputs {
         Input::Map(fields) => {
             fields.iter().find(|(field, _)| field == name).unwrap_or_else(|| panic!("{id} has no {name}")).1.clone()
