@@ -21,35 +21,45 @@ const CHECKPOINTS: &str = "with-checkpoints";
 #[test]
 fn nothing_acknowledged_is_lost_to_250_kills() {
     let dir = tempfile::tempdir().unwrap();
-    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
-    let (mut acknowledged_total, mut epochs) = (0, 0);
-    for round in 0..KILLS / KILLS_PER_RUN {
-        let state_path = dir.path().join(format!("state-{round}"));
-        let state = StateDir::open(&state_path).unwrap();
-        std::fs::write(state_path.join(MARK), "").unwrap();
-        if round % 2 == 0 {
-            std::fs::write(state_path.join(CHECKPOINTS), "").unwrap();
-        }
-        let run = state.run(&"killed".parse().unwrap());
-        run.create().unwrap();
-        drop(FileJournal::create(&run, &take(&state)).unwrap());
-        let mut acknowledged = 0;
-        for _ in 0..KILLS_PER_RUN {
-            random = next(random);
-            acknowledged = killed_after(&state_path, random % 40).max(acknowledged);
-            let records: Vec<_> = Reader::open(&run).unwrap().map(Result::unwrap).collect();
-            assert_records(1, &records);
-            assert!(records.len() as u64 >= acknowledged, "{} of {acknowledged} acknowledged", records.len());
-        }
-        let (journal, found) = FileJournal::open(&run, &take(&state), |state| Ok(state.to_vec())).unwrap();
-        assert!(found.notes.is_empty(), "{:?}", found.notes);
-        assert_records(found.checkpoint.map_or(1, |state| count(&state) + 1), &found.events);
-        assert!(found.last.unwrap().sequence.0 >= acknowledged);
-        acknowledged_total += acknowledged;
-        epochs += journal.epoch().0;
-    }
-    assert!(acknowledged_total > KILLS, "the children did hardly anything: {acknowledged_total} records");
+    let runs: Vec<u64> = (0..KILLS / KILLS_PER_RUN).collect();
+    // Several at once, because a child mostly waits for the disk.
+    let (acknowledged, epochs) = std::thread::scope(|scope| {
+        let workers: Vec<_> = runs
+            .chunks(runs.len().div_ceil(4))
+            .map(|runs| scope.spawn(|| runs.iter().map(|number| kill_one_run(dir.path(), *number)).collect::<Vec<_>>()))
+            .collect();
+        let ends = workers.into_iter().flat_map(|worker| worker.join().unwrap());
+        ends.fold((0, 0), |total, end| (total.0 + end.0, total.1 + end.1))
+    });
+    assert!(acknowledged > KILLS, "the children did hardly anything: {acknowledged} records");
     assert!(epochs > KILLS / 2, "the children hardly ever got past the opening: {epochs} epochs");
+}
+
+/// Returns how many records were acknowledged at last, and in how many openings.
+fn kill_one_run(directory: &Path, number: u64) -> (u64, u64) {
+    let state_path = directory.join(format!("state-{number}"));
+    let state = StateDir::open(&state_path).unwrap();
+    std::fs::write(state_path.join(MARK), "").unwrap();
+    if number.is_multiple_of(2) {
+        std::fs::write(state_path.join(CHECKPOINTS), "").unwrap();
+    }
+    let run = state.run(&"killed".parse().unwrap());
+    run.create().unwrap();
+    drop(FileJournal::create(&run, &take(&state)).unwrap());
+    let mut random = 0x9E37_79B9_7F4A_7C15 ^ (number + 1);
+    let mut acknowledged = 0;
+    for _ in 0..KILLS_PER_RUN {
+        random = next(random);
+        acknowledged = killed_after(&state_path, random % 40).max(acknowledged);
+        let records: Vec<_> = Reader::open(&run).unwrap().map(Result::unwrap).collect();
+        assert_records(1, &records);
+        assert!(records.len() as u64 >= acknowledged, "{} of {acknowledged} acknowledged", records.len());
+    }
+    let (journal, found) = FileJournal::open(&run, &take(&state), |state| Ok(state.to_vec())).unwrap();
+    assert!(found.notes.is_empty(), "{:?}", found.notes);
+    assert_records(found.checkpoint.map_or(1, |state| count(&state) + 1), &found.events);
+    assert!(found.last.unwrap().sequence.0 >= acknowledged);
+    (acknowledged, journal.epoch().0)
 }
 
 /// Starts a child, kills it when it has acknowledged so many batches, and returns the last record that it called durable.
