@@ -7,7 +7,7 @@
 //! Objects are plain JSON values, not `kube`'s typed ones: they come from files and go into outputs as JSON, and a typed decoder
 //! that fails would put the whole answer, Secrets included, into a log line.
 //!
-//! In reading order: [`reference`] names an object, [`discovery`] finds where its kind is served, [`request`] asks, [`classify`]
+//! In reading order: [`mod@reference`] names an object, [`discovery`] finds where its kind is served, [`request`] asks, [`classify`]
 //! judges the answer; [`wanted`] is what should be there, [`apply`] makes it so, [`preview`] and [`diff`] say what that would
 //! change; [`readiness`] is the table of what ready means, [`goal`] is what can be waited for, [`wait`] waits for it; [`delete`] takes back.
 
