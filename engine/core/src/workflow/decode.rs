@@ -41,10 +41,9 @@ pub(super) struct Body<'n> {
 
 /// A child, or children that are repeated.
 #[derive(Clone)]
-#[allow(clippy::large_enum_variant, reason = "a body has a handful of children, which live as long as it is decoded")]
 pub(super) enum Child<'n> {
     Node(&'n Node),
-    Repeat { variable: Spanned<String>, list: Formula, children: Vec<Child<'n>>, at: Place },
+    Repeat { variable: Spanned<String>, list: Box<Formula>, children: Vec<Child<'n>>, at: Place },
 }
 
 impl<'n> Body<'n> {

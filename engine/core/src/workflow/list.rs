@@ -54,7 +54,7 @@ impl Decoder<'_> {
         };
         let list = self.bare(&list.value, &Schema::of(Shape::List(Box::new(Schema::of(Shape::Any)))), "in")?;
         let children = self.children(node.children().iter().collect());
-        Some(Child::Repeat { variable, list, children, at: node.head() })
+        Some(Child::Repeat { variable, list: Box::new(list), children, at: node.head() })
     }
 
     /// An expression that stands without `${…}`.
@@ -91,7 +91,7 @@ impl Decoder<'_> {
                 Child::Repeat { variable, list: over, children, at } if is_about(child, name) => {
                     let mut repeated = Vec::new();
                     self.collect(children, name, items, what, &mut repeated);
-                    let repeat = Repeat { name: variable.value.clone(), list: over.clone(), items: repeated };
+                    let repeat = Repeat { name: variable.value.clone(), list: (**over).clone(), items: repeated };
                     list.push(Written::new(Content::Repeat(repeat), *at));
                 }
                 Child::Node(_) | Child::Repeat { .. } => {}
@@ -170,7 +170,7 @@ impl Decoder<'_> {
                         self.problems.push(no_list(*at));
                     }
                     list.push(Written::new(
-                        Content::Repeat(Repeat { name: variable.value.clone(), list: over.clone(), items: repeated }),
+                        Content::Repeat(Repeat { name: variable.value.clone(), list: (**over).clone(), items: repeated }),
                         *at,
                     ));
                 }
