@@ -170,7 +170,11 @@ impl Decoder<'_> {
                         self.problems.push(no_list(*at));
                     }
                     list.push(Written::new(
-                        Content::Repeat(Repeat { name: variable.value.clone(), list: (**over).clone(), items: repeated }),
+                        Content::Repeat(Repeat {
+                            name: variable.value.clone(),
+                            list: (**over).clone(),
+                            items: repeated,
+                        }),
                         *at,
                     ));
                 }
