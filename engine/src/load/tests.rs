@@ -1,8 +1,99 @@
 //! What `load` reads, and what it says when it cannot.
 
 use std::fs;
+use std::sync::Arc;
+
+use engine_core::diagnostic::SourceId;
+use engine_core::plan;
+use serde_json::json;
+use steps_sdk::context::StepContext;
+use steps_sdk::native::StepHandler;
+use steps_sdk::schema::SchemaError;
+use steps_sdk::spec::{About, SpecSource};
+use steps_sdk::{Outcome, Preview, StepError, StepKind, StepSpec, Value, Verdict};
 
 use super::*;
+
+/// A kind that takes the documents of YAML files; it is never run here.
+struct Documents;
+
+#[async_trait::async_trait]
+impl StepHandler for Documents {
+    fn kind(&self) -> StepKind {
+        "test.documents".parse().unwrap()
+    }
+
+    fn describe(&self) -> Result<StepSpec, SchemaError> {
+        let inputs = json!({ "type": "object", "required": ["files"], "properties": {
+            "files": { "type": "array", "items": {}, "x-kdl-file": "yaml-template" } } });
+        let outputs = json!({ "type": "object", "properties": {}, "additionalProperties": false });
+        StepSpec::new(About::converging("test.documents", "Takes documents."), SpecSource { inputs, outputs })
+    }
+
+    async fn preview(&self, _: &StepContext, _: Value) -> Result<Preview, StepError> {
+        unreachable!()
+    }
+
+    async fn run(&self, _: &StepContext, _: Value) -> Result<Outcome, StepError> {
+        unreachable!()
+    }
+
+    async fn verify(&self, _: &StepContext, _: Value, _: Option<Value>) -> Result<Verdict, StepError> {
+        unreachable!()
+    }
+
+    async fn release(&self, _: &StepContext, _: &str, _: Value) -> Result<(), StepError> {
+        unreachable!()
+    }
+
+    async fn undo(&self, _: &StepContext, _: Value, _: Option<Value>) -> Result<String, StepError> {
+        unreachable!()
+    }
+}
+
+/// A workflow over `m` with these files beside it.
+fn with_files(files: &[(&str, &str)], written: &str) -> (tempfile::TempDir, Loaded) {
+    let room = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = room.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let path = room.path().join("w.kdl");
+    fs::write(
+        &path,
+        format!("workflow w\ninput n type=int default=2\nstep a uses=test.documents {{ files \"{written}\" }}\n"),
+    )
+    .unwrap();
+    let handlers: [Arc<dyn StepHandler>; 1] = [Arc::new(Documents)];
+    let loaded = load(path.to_str().unwrap(), &Registry::new(handlers)).unwrap();
+    (room, loaded)
+}
+
+#[test]
+fn files_that_a_step_names_are_read_beside_the_workflow() {
+    let files = [("m/b.yaml", "b: ${inputs.n}\n"), ("m/a.yaml", "a: 1\n---\na: 2\n"), ("m/notes.txt", "x")];
+    let (_room, loaded) = with_files(&files, "m");
+    assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+    assert_eq!(loaded.sources.len(), 3);
+    assert!(loaded.paths[1].as_ref().unwrap().ends_with("m/a.yaml"));
+    let plan = plan::compile(&loaded.workflow.unwrap(), Default::default()).unwrap();
+    assert_eq!(plan.steps[0].inputs, plan::Input::Known(json!({ "files": [{ "a": 1 }, { "a": 2 }, { "b": 2 }] })));
+}
+
+#[test]
+fn what_is_wrong_with_such_a_file_is_told_at_its_name_or_in_it() {
+    let (_room, loaded) = with_files(&[], "m.yaml");
+    assert_eq!(
+        loaded.problems.iter().map(|problem| (problem.code, problem.at.unwrap().source)).collect::<Vec<_>>(),
+        [("L239", SourceId(0))]
+    );
+    let (_room, loaded) = with_files(&[("m.yaml", "a: ${inputs.m}\n")], "m.yaml");
+    let problem = &loaded.problems[0];
+    let at = problem.at.unwrap();
+    assert_eq!(&loaded.sources[at.source.0 as usize].text[at.start..at.end], "${inputs.m}");
+    assert!(loaded.workflow.is_none());
+}
 
 fn registry() -> Registry {
     Registry::new([])

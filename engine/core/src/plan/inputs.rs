@@ -89,7 +89,7 @@ fn value_of(
     let misfits = fit::misfits(&value, &input.schema, name);
     let is_sound = misfits.is_empty();
     for Misfit { message, help, .. } in misfits {
-        problems.push(refuse(format!("input `{name}`: {message}"), help.unwrap_or_else(|| example(input))));
+        problems.push(refuse(named(name, message), help.unwrap_or_else(|| example(input))));
     }
     let mut clusters = Vec::new();
     fit::clusters_in(&value, &input.schema, &mut clusters);
@@ -143,6 +143,11 @@ fn read_text(text: &str, schema: &Schema) -> Result<Value, String> {
             serde_json::from_str(text).map_err(|error| format!("`{text}` is not JSON: {error}"))
         }
     }
+}
+
+/// Says of which input a message speaks, if the message itself does not.
+fn named(name: &str, message: String) -> String {
+    if message.contains(&format!("`{name}")) { message } else { format!("input `{name}`: {message}") }
 }
 
 fn missing(input: &InputDecl) -> Problem {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use steps_sdk::schema::{ObjectShape, Schema, Shape};
+use steps_sdk::spec::SHARED_CHILDREN;
 
 use super::example::{arguments, example};
 use super::names::Names;
@@ -280,7 +281,10 @@ impl Decoder<'_> {
             name.at,
             format!("`{}` has no field `{}`", subject(what, &self.subject), name.value),
         );
-        let problem = match nearest(&name.value, shape.fields.iter().map(|field| field.name.as_str())) {
+        // At the top of a step stand the children that every step has, too.
+        let shared: &[&str] = if what.is_empty() { &SHARED_CHILDREN } else { &[] };
+        let known = shape.fields.iter().map(|field| field.name.as_str()).chain(shared.iter().copied());
+        let problem = match nearest(&name.value, known) {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None => problem,
         };

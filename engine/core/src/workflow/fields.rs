@@ -51,6 +51,11 @@ const LEGAL: [(&str, &str); 31] = [
     ("secret", "a node at the top, and a property of an output: `secret=#true`"),
 ];
 
+/// Where a word of the language is legal.
+pub(super) fn legal(word: &str) -> Option<&'static str> {
+    LEGAL.iter().find(|(known, _)| *known == word).map(|(_, place)| *place)
+}
+
 /// Reports what does not belong to a node: arguments, properties, children, and properties that stand twice are for `syntax`.
 pub(super) fn check_form(node: &Node, form: &Form, problems: &mut Vec<Problem>) {
     if let Some(extra) = node.args.get(form.args_max) {
@@ -101,8 +106,8 @@ fn misplaced(name: &Spanned<String>, form: &Form, role: &str, instead: Option<&s
     };
     match nearest(&name.value, known()) {
         Some(near) => problem.label(format!("did you mean `{near}`?")).help(takes),
-        None => match LEGAL.iter().find(|(word, _)| *word == name.value) {
-            Some((word, place)) => problem.help(format!("`{word}` is {place}")),
+        None => match legal(&name.value) {
+            Some(place) => problem.help(format!("`{}` is {place}", name.value)),
             None => problem.help(takes),
         },
     }
@@ -114,8 +119,8 @@ pub(super) fn unknown_node(name: &Spanned<String>, known: &[&str]) -> Problem {
     let listed = format!("at the top of a file stand {}", known.join(", "));
     match nearest(&name.value, known.iter().copied()) {
         Some(near) => problem.label(format!("did you mean `{near}`?")).help(listed),
-        None => match LEGAL.iter().find(|(word, _)| *word == name.value) {
-            Some((word, place)) => problem.help(format!("`{word}` is {place}")),
+        None => match legal(&name.value) {
+            Some(place) => problem.help(format!("`{}` is {place}", name.value)),
             None => problem.help(listed),
         },
     }

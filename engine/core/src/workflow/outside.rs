@@ -18,6 +18,7 @@ const CLUSTER: Form =
     Form { what: "a cluster", args_max: 1, props: &[], children: &["kubeconfig", "identity", "workspace"] };
 const KUBECONFIG: Form =
     Form { what: "`kubeconfig`", args_max: 0, props: &["context", "file", "env", "from"], children: &[] };
+const OUTPUT: Form = Form { what: "an output", args_max: usize::MAX, props: &["secret"], children: &[] };
 const IDENTITY: Form = Form { what: "`identity`", args_max: 0, props: &["uid"], children: &[] };
 
 pub(super) fn secrets(document: &Document, problems: &mut Vec<Problem>) -> Vec<SecretDecl> {
@@ -131,6 +132,11 @@ fn output(node: &Node, decoder: &mut Decoder<'_>) -> Option<OutputDecl> {
     let body = decoder.body(node);
     let props: Vec<_> = body.props.iter().copied().filter(|prop| prop.name.value != "secret").collect();
     let value = Body { args: &node.args[1..], props, ..body };
+    // Beside a value the properties are the output's own; without one they are the fields of a map.
+    if !value.args.is_empty() {
+        check_form(node, &OUTPUT, decoder.problems);
+    }
+    let value = if value.args.is_empty() { value } else { Body { props: Vec::new(), children: None, ..value } };
     decoder.subject = "output".to_owned();
     let value = decoder.free(&value, &name.value);
     Some(OutputDecl { name, value, secret, at: node.head() })

@@ -8,7 +8,7 @@ use steps_sdk::schema::{Reference, Schema, Shape};
 use steps_sdk::spec::{About, OnCluster, Outputs, SHARED_CHILDREN, SpecSource};
 
 use super::decode::{Body, Child, Decoder};
-use super::fields::{self, Form, check_form};
+use super::fields::{self, Form, check_form, legal};
 use super::list::{bare, names_in};
 use super::names::{GroupHead, StepHead};
 use super::shared::{self, Shared};
@@ -123,7 +123,8 @@ fn check_props(node: &Node, spec: Option<&StepSpec>, problems: &mut Vec<Problem>
             _ => problem,
         };
         problems.push(if is_child {
-            problem.help(format!("`{}` is a child: write `{} …` in the step's block", name.value, name.value))
+            let place = legal(&name.value).unwrap_or("a child of the step: write its name and its value in the block");
+            problem.help(format!("`{}` is {place}", name.value))
         } else {
             problem.help("properties of a step: `uses`, `on`, `when`, `needs`; what the kind takes stands in the block")
         });

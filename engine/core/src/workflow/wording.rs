@@ -13,11 +13,11 @@ pub(super) fn unknown<'a>(
     let listed: Vec<&str> = known.clone().into_iter().collect();
     match nearest(&word.value, known) {
         Some(near) => problem.label(format!("did you mean `{near}`?")).help(match listed.len() {
-            0..=12 => format!("there {}: {}", if listed.len() == 1 { "is" } else { "are" }, listed.join(", ")),
+            0..=20 => format!("there {}: {}", if listed.len() == 1 { "is" } else { "are" }, listed.join(", ")),
             count => format!("`{near}` is the nearest of {count}"),
         }),
         None if listed.is_empty() => problem.help(format!("the file declares no {what}")),
-        None if listed.len() <= 12 => {
+        None if listed.len() <= 20 => {
             problem.help(format!("there {}: {}", if listed.len() == 1 { "is" } else { "are" }, listed.join(", ")))
         }
         None => problem,

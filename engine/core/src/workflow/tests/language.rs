@@ -270,4 +270,6 @@ fn outputs_have_a_name_and_a_value() {
     check("output", &[("L204", "output")]);
     check("output a", &[("L231", "output")]);
     check("output a 1 secret=1", &[("L205", "1")]);
+    check("output a 1 secrt=#true", &[("L203", "secrt")]);
+    check("output a 1 { b 2 }", &[("L203", "b")]);
 }
