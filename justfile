@@ -24,7 +24,7 @@ core-alone:
     cargo check -p engine-core
 
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps
 
 # licences, advisories and doubled dependencies; needs cargo-deny
 deny:

@@ -12,7 +12,7 @@ pub struct StepView {
     pub id: StepId,
     pub kind: StepKind,
     pub cluster: Option<ClusterName>,
-    /// Index into [`RunView::lanes`].
+    /// Index into `RunView::lanes`.
     pub lane: usize,
     pub attempts_max: u32,
     /// Its declaration in the file.

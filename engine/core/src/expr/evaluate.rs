@@ -197,10 +197,13 @@ impl<'a> Evaluator<'a> {
             (_, Val::Text(key)) if owner.is_map() => owner
                 .field(key)
                 .ok_or_else(|| EvalError::absent(format!("there is no key `{}`", functions::shortened(key)), range)),
-            (Val::JsonList(_) | Val::List(_), Val::Int(position)) => owner.element(*position).ok_or_else(|| {
-                let len = owner.len().unwrap_or(0);
-                EvalError::absent(format!("there is no element {position}: the list has {len}, counted from 0"), range)
-            }),
+            (Val::JsonList(_) | Val::List(_), key) if let Some(position) = key.position() => {
+                owner.element(position).ok_or_else(|| {
+                    let len = owner.len().unwrap_or(0);
+                    let message = format!("there is no element {position}: the list has {len}, counted from 0");
+                    EvalError::absent(message, range)
+                })
+            }
             _ => Err(EvalError::invalid(format!("{} has no element under {}", owner.kind(), index.kind()), range)),
         }
     }

@@ -52,7 +52,7 @@ fn contains<'a>(whole: &Val<'a>, part: &Val<'a>, cost: &mut u64) -> Result<bool,
     }
     match (whole.is_map(), part) {
         (true, Val::Text(key)) => Ok(whole.field(key).is_some()),
-        (true, key) if key.len().is_none() => Ok(false),
+        (true, Val::Bool(_) | Val::Int(_) | Val::Float(_)) => Ok(false),
         (true, key) => Err(format!("{} is no key of a map", key.kind())),
         (false, _) => Err(format!("`in` looks into a list or a map, not {}", whole.kind())),
     }

@@ -138,6 +138,16 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// A number as the position of an element; `None` for one with a fraction and for anything else.
+    pub fn position(&self) -> Option<i64> {
+        match self {
+            Val::Int(position) => Some(*position),
+            // Any list is shorter than the numbers that a float cannot hold exactly.
+            Val::Float(position) if position.fract() == 0.0 => Some(*position as i64),
+            _ => None,
+        }
+    }
+
     pub fn element(&self, index: i64) -> Option<Val<'a>> {
         let index = usize::try_from(index).ok()?;
         match self {

@@ -154,7 +154,7 @@ fn the_file_itself_is_sound() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
 
     #[test]
     fn a_mutated_file_is_settled(mutations in mutations()) {
