@@ -122,18 +122,7 @@ fn walk(value: &Value, schema: &Schema, what: &str, found: &mut Vec<Misfit>) {
                 });
             }
         }
-        (Shape::Enum(words), Value::String(text)) => {
-            if !words.contains(text) {
-                let near = nearest(text, words.iter().map(String::as_str))
-                    .map(|near| format!("did you mean `{near}`? "))
-                    .unwrap_or_default();
-                found.push(Misfit {
-                    code: "L234",
-                    message: format!("`{what}` cannot be `{text}`"),
-                    help: Some(format!("{near}it is one of {}", words.join(", "))),
-                });
-            }
-        }
+        (Shape::Enum(words), Value::String(text)) => found.extend(not_a_choice(text, words, what)),
         (Shape::Reference(Reference::Cluster | Reference::Step), Value::String(_)) => {}
         (Shape::Reference(Reference::Secret), Value::Object(map)) if map.contains_key("from") => {}
         (Shape::List(items), Value::Array(list)) => {
@@ -159,6 +148,16 @@ fn walk(value: &Value, schema: &Schema, what: &str, found: &mut Vec<Misfit>) {
         },
         _ => wrong(found),
     }
+}
+
+fn not_a_choice(text: &str, words: &[String], what: &str) -> Option<Misfit> {
+    if words.iter().any(|word| word == text) {
+        return None;
+    }
+    let near = nearest(text, words.iter().map(String::as_str));
+    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    let help = format!("{near}it is one of {}", words.join(", "));
+    Some(Misfit { code: "L234", message: format!("`{what}` cannot be `{text}`"), help: Some(help) })
 }
 
 fn walk_object(fields: &[Field], map: &serde_json::Map<String, Value>, what: &str, found: &mut Vec<Misfit>) {
