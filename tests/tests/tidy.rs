@@ -84,8 +84,6 @@ fn arrows_of_use_go_down_only() {
             if let Some(&(_, other)) = floors.iter().find(|(module, _)| *module == used)
                 && used != own
                 && other >= floor
-                // A workflow is typed with the small data types of the plan that will be made of it.
-                && !(own == "workflow" && used == "plan")
             {
                 wrong.push(format!("{name} (floor {floor}) uses `{used}` (floor {other})"));
             }
@@ -158,11 +156,8 @@ fn every_error_code_has_a_section_that_says_what_to_do() {
 /// String literals that have the form of a code, and miette's `code(X123)`.
 fn codes(text: &str) -> impl Iterator<Item = String> {
     let is_code = |word: &str| {
-        let (letter, digits) = word.split_at(word.len().min(1));
-        "LPKCSJEDTX".contains(letter)
-            && !letter.is_empty()
-            && digits.len() == 3
-            && digits.chars().all(|c| c.is_ascii_digit())
+        let digits = word.strip_prefix(|c| "LPKCSJEDTX".contains(c));
+        digits.is_some_and(|digits| digits.len() == 3 && digits.chars().all(|c| c.is_ascii_digit()))
     };
     text.split(['"', '(', ')']).filter(move |word| is_code(word)).map(str::to_owned).collect::<Vec<_>>().into_iter()
 }

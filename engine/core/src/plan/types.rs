@@ -11,6 +11,7 @@ use steps_sdk::{EffectOf, Secret, StepKind, Value};
 use crate::diagnostic::Place;
 use crate::expr::{Expr, ExprError};
 use crate::id::{Digest, StepId, StepIndex};
+pub use crate::workflow::settings::{Backoff, KubeconfigSource, OnFailure, RetryOn};
 
 /// Raised when a stored plan can no longer be read as before.
 pub const PLAN_FORMAT: u32 = 1;
@@ -87,14 +88,6 @@ pub struct PlannedGroup {
     /// How many instances may be under way at once.
     pub parallel: Option<usize>,
     pub on_failure: OnFailure,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// A failed instance keeps the others from starting further steps.
-    Stop,
-    FinishOthers,
 }
 
 /// An edge: what must have come to an end before a step may start.
@@ -201,22 +194,6 @@ pub struct RetryPolicy {
     pub on: RetryOn,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Backoff {
-    Exponential,
-    Constant,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RetryOn {
-    Transient,
-    Any,
-    /// CEL over `error`.
-    Condition(String),
-}
-
 impl Default for RetryPolicy {
     /// Three tries within about ten seconds: enough for a connection that was cut, too little to hide a mistake.
     fn default() -> Self {
@@ -237,16 +214,6 @@ pub struct PlannedCluster {
     /// UID of `kube-system`; without it the first use is trusted and kept.
     pub identity: Option<String>,
     pub at: Place,
-}
-
-/// Where a cluster's kubeconfig comes from; all fields absent: kubectl's own rules.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct KubeconfigSource {
-    pub context: Option<String>,
-    /// A file, relative to the workflow.
-    pub file: Option<String>,
-    /// An environment variable that names the file.
-    pub env: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  types.rs     what a file says
+//!  settings.rs  settings that go into the plan as they stand
 //!  written.rs   values with expressions in them, each with its place
 //!  specs.rs     what the shell hands in: kinds and files
 //!
@@ -37,6 +38,7 @@ pub(crate) mod names;
 mod outside;
 mod read;
 mod scalar;
+pub(crate) mod settings;
 mod shared;
 mod specs;
 mod step;

@@ -5,11 +5,11 @@ use steps_sdk::schema::{Format, Schema, Shape};
 
 use super::decode::{Body, Decoder};
 use super::fields::{self, Form, check_form};
+use super::settings::KubeconfigSource;
 use super::types::{ClusterDecl, OutputDecl, SecretDecl};
 use super::wording;
 use super::written::Written;
 use crate::diagnostic::{Problem, Spanned};
-use crate::plan::KubeconfigSource;
 use crate::syntax::{Document, Node};
 
 const SECRET: Form = Form { what: "a secret", args_max: 1, props: &[], children: &["from"] };

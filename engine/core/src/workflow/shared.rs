@@ -7,13 +7,13 @@ use steps_sdk::{StepSpec, Value};
 use super::decode::{Body, Child, Decoder};
 use super::fields::{self, Form, check_form, only_arg, parse_problem};
 use super::list::names_in;
+use super::settings::{Backoff, RetryOn};
 use super::types::RetryFields;
 use super::wording;
 use super::written::{Content, Written};
 use crate::diagnostic::{Problem, Spanned};
 use crate::expr::{Expr, Scope, Type, TypeField};
 use crate::limits::ATTEMPTS_MAX;
-use crate::plan::{Backoff, RetryOn};
 use crate::syntax::Node;
 
 const RETRY: Form =

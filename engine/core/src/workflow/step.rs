@@ -11,6 +11,7 @@ use super::decode::{Body, Child, Decoder};
 use super::fields::{self, Form, check_form, legal};
 use super::list::{bare, names_in};
 use super::names::{GroupHead, StepHead};
+use super::settings::OnFailure;
 use super::shared::{self, Shared};
 use super::specs::Specs;
 use super::types::{Group, Step};
@@ -18,7 +19,6 @@ use super::wording;
 use super::written::{Content, Formula, Written};
 use crate::diagnostic::{Problem, Spanned, nearest};
 use crate::limits::PARALLEL_MAX;
-use crate::plan::OnFailure;
 use crate::syntax::{Node, Prop};
 
 const PROPS: [&str; 4] = ["uses", "on", "when", "needs"];

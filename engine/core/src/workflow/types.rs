@@ -6,9 +6,9 @@ use steps_sdk::schema::Schema;
 use steps_sdk::{Secret, StepKind, StepSpec, Value};
 
 use super::names::Names;
+use super::settings::{Backoff, KubeconfigSource, OnFailure, RetryOn};
 use super::written::{Formula, Written};
 use crate::diagnostic::{Place, Spanned};
-use crate::plan::{Backoff, KubeconfigSource, OnFailure, RetryOn};
 
 /// The typed content of one file, free of errors.
 #[derive(Debug, Clone)]

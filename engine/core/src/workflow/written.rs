@@ -1,6 +1,6 @@
 //! A value as it stands in a file: literals and expressions, each with its place and what is wanted there.
 //!
-//! This is the symbolic form. `check` works on it without inputs; the planner folds it into [`crate::plan::Input`].
+//! This is the symbolic form. `check` works on it without inputs; the planner folds it into the inputs of a plan.
 
 use std::ops::Range;
 use std::sync::Arc;

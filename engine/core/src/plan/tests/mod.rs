@@ -4,6 +4,7 @@ mod digest;
 mod evaluate;
 mod groups;
 mod inputs;
+mod mutations;
 mod order;
 mod render;
 

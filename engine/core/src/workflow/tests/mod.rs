@@ -5,7 +5,6 @@ mod expressions;
 pub(crate) mod kinds;
 mod language;
 mod manifests;
-mod mutations;
 
 use crate::diagnostic::{Severity, Source, SourceId};
 use crate::syntax;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::kinds;
 use crate::diagnostic::{Problem, Source, SourceId};
 use crate::plan::{InputValue, compile};
 use crate::syntax;
+use crate::workflow::tests::kinds;
 use crate::workflow::{Files, read};
 
 /// A file that uses most of the language.
