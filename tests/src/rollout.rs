@@ -44,7 +44,8 @@ impl<'l> Rollout<'l> {
             .env("PATH", "/usr/bin:/bin")
             .env("KUBECONFIG", self.lab.kubeconfig());
         command.env("DNS_KEY", format!("{}:{}:{}", dns.key.algorithm, dns.key.name, dns.key.secret));
-        command.env("ENGINE_STATE", self.place.join("state")).env("ENGINE_SEAL_KEY", self.seal_key());
+        // The seal key is made below HOME, which belongs to this installation.
+        command.env("ENGINE_STATE", self.place.join("state"));
         command.stdin(Stdio::null());
         command
     }
@@ -114,10 +115,6 @@ impl<'l> Rollout<'l> {
         killed.succeeded = child.wait()?.success();
         killed.repeated = repeated(&self.events(id));
         Ok(killed)
-    }
-
-    fn seal_key(&self) -> PathBuf {
-        self.place.join("seal.key")
     }
 }
 
