@@ -60,7 +60,7 @@ fn arrows_of_use_go_down_only() {
         ("diagnostic", 0),
         ("id", 0),
         ("limits", 0),
-        ("syntax", 1),
+        ("syntax", 2),
         ("expr", 1),
         ("workflow", 3),
         ("plan", 4),
@@ -143,6 +143,12 @@ fn every_error_code_has_a_section_that_says_what_to_do() {
             || name.starts_with("bench/")
             || name.contains("/tests")
             || name.contains("generated")
+        {
+            continue;
+        }
+        // Stand-ins for tests, which whole modules are.
+        if ["steps/src/testing.rs", "engine/src/report/sample.rs"].contains(&name.as_str())
+            || name.starts_with("steps/src/cluster/scripted")
         {
             continue;
         }
