@@ -94,7 +94,7 @@ fn lanes(sheet: &mut Sheet<'_>, view: &RunView) {
     let done_width = (0..view.lanes.len()).map(|at| done(at).len()).max().unwrap_or(0);
     for (at, lane) in view.lanes.iter().enumerate() {
         let counts = &lane.counts;
-        let parts: Vec<String> = [
+        let parts = words::tally([
             (counts.same, "same"),
             (counts.skipped, "skipped"),
             (counts.failed, "failed"),
@@ -104,12 +104,8 @@ fn lanes(sheet: &mut Sheet<'_>, view: &RunView) {
             (counts.cancelled, "stopped"),
             (counts.undone, "undone"),
             (counts.pending, "not started"),
-        ]
-        .into_iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, name)| format!("{number} {name}"))
-        .collect();
-        let text = if parts.is_empty() { "done".to_owned() } else { parts.join(", ") };
+        ]);
+        let text = if parts.is_empty() { "done".to_owned() } else { parts };
         sheet.push_fit(Line::new().text(format!(
             "  {}  {}  {text}",
             words::pad(&lane.name, name_width),

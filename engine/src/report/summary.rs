@@ -105,7 +105,7 @@ fn verdict(view: &RunView, ending: &Ending) -> Line {
         Word::Ok => words::count(counts.total, "step"),
         _ => format!("{} of {}", counts.done(), words::count(counts.total, "step")),
     };
-    let parts: Vec<String> = [
+    let parts = words::tally([
         (counts.same, "same"),
         (counts.skipped, "skipped"),
         (counts.failed, "failed"),
@@ -114,12 +114,8 @@ fn verdict(view: &RunView, ending: &Ending) -> Line {
         (counts.running + counts.retrying, "without outcome"),
         (counts.undone, "undone"),
         (counts.pending, "not started"),
-    ]
-    .into_iter()
-    .filter(|(number, _)| *number > 0)
-    .map(|(number, name)| format!("{number} {name}"))
-    .collect();
-    let detail = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+    ]);
+    let detail = if parts.is_empty() { String::new() } else { format!(" ({})", parts) };
     let took = view.session.map_or(0, |session| ending.at.since(session));
     let mut line = Line::new()
         .with(Style::Strong, view.workflow.clone())

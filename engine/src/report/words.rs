@@ -148,6 +148,13 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// `5 same, 1 failed`: the counts that are not zero, each with its name.
+pub fn tally(counts: impl IntoIterator<Item = (usize, &'static str)>) -> String {
+    let parts: Vec<String> =
+        counts.into_iter().filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}")).collect();
+    parts.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
