@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use engine_core::id::{Digest, RunId, StepId, StepIndex};
 use engine_core::plan::Plan;
 use engine_core::run::resume::{Recheck, Restart, Unacceptable};
-use engine_core::run::{Event, Prepared, RunState, StepState, Unparked};
+use engine_core::run::{Event, RunState, StepState, Unparked};
 use engine_core::workflow::Specs;
-use steps_sdk::{Effect, Value};
+use steps_sdk::Value;
 
 use super::args::ResumeArgs;
 use super::error::CliError;
@@ -127,7 +127,7 @@ pub fn resume(
                 (fate, settled.because.clone())
             }
             None => {
-                let restart = state.restart(index, effect(state, index, run), recheck);
+                let restart = state.restart(index, state.effect(index, run), recheck);
                 treat(&mut opening, index, &step.id, restart, &state.record(index).state)
             }
         };
@@ -176,18 +176,6 @@ fn treat(
             (Fate::Asked, reason)
         }
         Restart::Waits { why } => (Fate::Parked, why),
-    }
-}
-
-/// The class for the inputs that the step has now; when they cannot be known, the careful one.
-fn effect(state: &RunState, index: StepIndex, run: &RunId) -> Effect {
-    let step = state.plan().step(index);
-    if let steps_sdk::EffectOf::Fixed(effect) = step.effect {
-        return effect;
-    }
-    match state.prepare(index, run) {
-        Prepared::Start { inputs, .. } => step.effect.for_inputs(&inputs),
-        Prepared::Skip { .. } | Prepared::Fail(_) => Effect::Once,
     }
 }
 

@@ -212,6 +212,10 @@ impl<'r> Runner<'r> {
 
     /// Does what is decided until nothing more follows, and hands the batch over.
     fn advance(&mut self) -> Result<(), RunError> {
+        // Ended calls are let go of, or a long run would keep them all; a step's own panic was caught long before.
+        while let Some(ended) = self.calls.try_join_next() {
+            ended.expect("a call catches what its step does");
+        }
         self.wake = None;
         while !self.leaving {
             let busy = self.asked + self.releasing.len();
@@ -249,7 +253,8 @@ impl<'r> Runner<'r> {
         let (events, then) = (std::mem::take(&mut self.events), std::mem::take(&mut self.then));
         let time = (self.means.clock)();
         let receipt = self.means.journal.append(&events, time);
-        let first = receipt.last().0 + 1 - events.len() as u64;
+        // A batch that is refused has no numbers; its error ends the run before they are seen.
+        let first = (receipt.last().0 + 1).saturating_sub(events.len() as u64);
         let epoch = self.means.journal.epoch();
         let run = &self.run;
         let recorded = (first..)

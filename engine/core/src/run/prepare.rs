@@ -1,6 +1,6 @@
 //! The last look before a step starts: its `when`, its inputs, and whether an earlier outcome of it is stale.
 
-use steps_sdk::{StepError, Value};
+use steps_sdk::{Effect, EffectOf, StepError, Value};
 
 use super::state::{RunState, StepState};
 use crate::id::{Digest, RunId, StepIndex, Timestamp};
@@ -37,6 +37,18 @@ impl RunState {
         match evaluate_inputs(step, &facts) {
             Ok(inputs) => Prepared::Start { digest: Digest::of_value(&inputs), inputs },
             Err(error) => Prepared::Fail(failure(error, "inputs")),
+        }
+    }
+
+    /// The class of a step for the inputs that it has now; when they cannot be known, the careful one.
+    pub fn effect(&self, index: StepIndex, run: &RunId) -> Effect {
+        let effect = &self.plan.step(index).effect;
+        if let EffectOf::Fixed(fixed) = effect {
+            return *fixed;
+        }
+        match self.prepare(index, run) {
+            Prepared::Start { inputs, .. } => effect.for_inputs(&inputs),
+            Prepared::Skip { .. } | Prepared::Fail(_) => Effect::Once,
         }
     }
 

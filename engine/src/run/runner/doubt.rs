@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine_core::id::StepIndex;
 use engine_core::run::resume::{Judgement, judge};
 use engine_core::run::{Event, Outputs, Prepared, RunOutcome, StepState};
-use steps_sdk::{Effect, StepError, Value, Verdict};
+use steps_sdk::{StepError, Value, Verdict};
 
 use super::{Message, RunError, Runner, Then, What};
 use crate::report::Notice;
@@ -44,12 +44,8 @@ impl Runner<'_> {
     }
 
     pub(super) fn settle(&mut self, index: StepIndex, verdict: Verdict) -> Result<(), RunError> {
-        let planned = self.state.plan().step(index);
-        let step = planned.id.clone();
-        let effect = match self.state.prepare(index, &self.run) {
-            Prepared::Start { inputs, .. } => planned.effect.for_inputs(&inputs),
-            Prepared::Skip { .. } | Prepared::Fail(_) => Effect::Once,
-        };
+        let step = self.state.plan().step(index).id.clone();
+        let effect = self.state.effect(index, &self.run);
         match judge(&self.state.record(index).state, effect, verdict) {
             Judgement::Succeed(outcome) => {
                 let outputs = Outputs::Inline(outcome.outputs.clone());
