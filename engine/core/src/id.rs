@@ -84,13 +84,13 @@ impl Digest {
 fn hash_canonical(value: &Value, hasher: &mut Sha256) {
     match value {
         Value::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort_unstable();
+            let mut fields: Vec<(&String, &Value)> = map.iter().collect();
+            fields.sort_unstable_by_key(|(key, _)| *key);
             hasher.update(b"{");
-            for key in keys {
-                hasher.update(Value::String(key.clone()).to_string().as_bytes());
+            for (key, value) in fields {
+                hasher.update(serde_json::to_vec(key).expect("a text can be written as JSON"));
                 hasher.update(b":");
-                hash_canonical(&map[key], hasher);
+                hash_canonical(value, hasher);
                 hasher.update(b",");
             }
             hasher.update(b"}");

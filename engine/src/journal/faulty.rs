@@ -141,7 +141,12 @@ fn write(journal: &mut FileJournal, from: u64, records: u64) -> (u64, Vec<Journa
     let (mut acknowledged, mut errors, mut next) = (from - 1, Vec::new(), from);
     while next < from + records {
         let last = (next + next % 3).min(from + records - 1);
-        match journal.append(&events(next, last), time(next)).wait() {
+        // On either thread, in turns.
+        let receipt = match next % 2 {
+            0 => journal.append(&events(next, last), time(next)),
+            _ => journal.append_here(&events(next, last), time(next)),
+        };
+        match receipt.wait() {
             Ok(sequence) => {
                 assert!(errors.is_empty(), "a batch was acknowledged after an error");
                 acknowledged = sequence.0;

@@ -74,10 +74,9 @@ impl FileJournal {
             .map_err(|error| JournalError::io(&path, "given a thread", error))?;
         Ok(FileJournal { position, committer, checkpointed: Checkpointed::default() })
     }
-}
 
-impl Journal for FileJournal {
-    fn append(&mut self, batch: &[Event], time: Timestamp) -> Receipt {
+    /// The batch as bytes, with its receipt. `Err`: the receipt of a batch that is refused.
+    fn encode(&mut self, batch: &[Event], time: Timestamp) -> Result<(Write, Receipt), Receipt> {
         let durable = self.committer.durable();
         let mut next = self.position;
         let mut bytes = Vec::with_capacity(256 * batch.len());
@@ -88,14 +87,35 @@ impl Journal for FileJournal {
                     bytes: too_large.bytes,
                     bytes_max: EVENT_BYTES_MAX,
                 };
-                return Receipt::known(Sequence(self.position.sequence), Err(error));
+                return Err(Receipt::known(Sequence(self.position.sequence), Err(error)));
             }
         }
         self.position = next;
-        let last = Sequence(next.sequence);
         let (answer, answered) = oneshot::channel();
-        self.committer.send(Message::Write(Write { bytes, last: next.sequence, answer }));
-        Receipt::waiting(last, answered)
+        let write = Write { bytes, last: next.sequence, answer };
+        Ok((write, Receipt::waiting(Sequence(next.sequence), answered)))
+    }
+}
+
+impl Journal for FileJournal {
+    fn append(&mut self, batch: &[Event], time: Timestamp) -> Receipt {
+        match self.encode(batch, time) {
+            Ok((write, receipt)) => {
+                self.committer.send(Message::Write(write));
+                receipt
+            }
+            Err(refused) => refused,
+        }
+    }
+
+    fn append_here(&mut self, batch: &[Event], time: Timestamp) -> Receipt {
+        match self.encode(batch, time) {
+            Ok((write, receipt)) => {
+                self.committer.write_here(write);
+                receipt
+            }
+            Err(refused) => refused,
+        }
     }
 
     fn epoch(&self) -> Epoch {

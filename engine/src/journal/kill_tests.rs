@@ -102,7 +102,11 @@ fn writer_child() {
     let mut stdout = std::io::stdout();
     loop {
         let batch = events(last + 1, last + 1 + last % 4);
-        last = journal.append(&batch, time(last)).wait().unwrap().0;
+        let receipt = match last % 2 {
+            0 => journal.append(&batch, time(last)),
+            _ => journal.append_here(&batch, time(last)),
+        };
+        last = receipt.wait().unwrap().0;
         writeln!(stdout, "durable {last}").unwrap();
         // In every second run: opening sled takes longer than all the rest of a child.
         if last % 5 == 0 && state.path().join(CHECKPOINTS).exists() {

@@ -4,8 +4,9 @@
 //!  outcome -> apply -> decide -> append(outcome + starts, one batch) -> durable -> report, answer, call -> outcome …
 //! ```
 //!
-//! The loop never waits for the disk: while one batch is flushed it applies the next outcomes and hands them over, and the committer
-//! joins what has piled up. A chain of steps costs one flush a step, a wide plan a fraction of one.
+//! While calls are under way the loop does not wait for the disk: during one flush it applies the next outcomes and hands them over,
+//! and the committer joins what has piled up. A chain of steps costs one flush a step, a wide plan a fraction of one. When nothing is
+//! under way there is only the disk to wait for, and the batch is written at once, without a change of thread.
 
 mod doubt;
 
@@ -18,8 +19,8 @@ use engine_core::id::{RunId, Sequence, StepIndex, Timestamp};
 use engine_core::limits::MEMO_BYTES_MAX;
 use engine_core::run::retry::next_attempt;
 use engine_core::run::{Decision, Event, Gate, IllegalTransition, Outputs, Prepared, Recorded, RunOutcome, RunState};
-use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
 use steps_sdk::spec::Effect;
 use steps_sdk::{ErrorClass, Outcome, StepError, Verdict};
 use tokio::sync::{mpsc, oneshot};
@@ -252,7 +253,10 @@ impl<'r> Runner<'r> {
         }
         let (events, then) = (std::mem::take(&mut self.events), std::mem::take(&mut self.then));
         let time = (self.means.clock)();
-        let receipt = self.means.journal.append(&events, time);
+        let receipt = match self.calls.is_empty() && self.batches.is_empty() {
+            true => self.means.journal.append_here(&events, time),
+            false => self.means.journal.append(&events, time),
+        };
         // A batch that is refused has no numbers; its error ends the run before they are seen.
         let first = (receipt.last().0 + 1).saturating_sub(events.len() as u64);
         let epoch = self.means.journal.epoch();
@@ -323,7 +327,8 @@ impl<'r> Runner<'r> {
         let (outbox, files) = (self.outbox.clone(), self.means.files.clone());
         let step = self.state.plan().step(index).id.clone();
         let log = StepLog::new(files.clone(), step, self.state.record(index).attempt, Arc::clone(&self.means.clock));
-        self.calls.spawn(async move {
+        let pure = self.effects.get(&index) == Some(&Effect::Pure);
+        let mut call = Box::pin(async move {
             let said = |said| {
                 log.note(&said);
                 drop(outbox.send(Message { index, what: What::Said(said) }));
@@ -341,6 +346,11 @@ impl<'r> Runner<'r> {
             // The loop is gone only when the process ends.
             drop(outbox.send(Message { index, what: What::Ended(result) }));
         });
+        // A pure step has nothing outside to wait for, so it is tried at once on this thread; most have ended by then. One that has
+        // not is polled again by the runtime, with a waker of its own.
+        if !pure || call.as_mut().now_or_never().is_none() {
+            self.calls.spawn(call);
+        }
     }
 
     fn take(&mut self, message: Message) -> Result<(), RunError> {

@@ -1,4 +1,6 @@
 //! The digest of a plan: of what it means, so that a comment, a place or the order of independent lines changes nothing.
+//!
+//! Each step has a digest of its own, which the plan's covers: a plan of thousands of steps is never in memory a second time.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +8,8 @@ use super::types::{Bound, Input, Late, Plan, PlannedStep, TextPart};
 use crate::id::Digest;
 
 pub(super) fn of(plan: &Plan) -> Digest {
-    let steps: Map<String, Value> = plan.steps.iter().map(|step| (step.id.to_string(), of_step(plan, step))).collect();
+    let steps: Map<String, Value> =
+        plan.steps.iter().map(|step| (step.id.to_string(), json!(Digest::of_value(&of_step(plan, step))))).collect();
     let clusters: Map<String, Value> = plan
         .clusters
         .iter()
