@@ -21,6 +21,7 @@
 //! of built-in steps needs: the trait [`native::Step`] and the [`context::StepContext`].
 
 pub mod error;
+pub mod grant;
 pub mod outcome;
 pub mod schema;
 pub mod spec;
@@ -28,6 +29,8 @@ pub mod value;
 
 #[cfg(feature = "native")]
 pub mod context;
+#[cfg(feature = "native")]
+pub mod host;
 #[cfg(feature = "native")]
 pub mod native;
 

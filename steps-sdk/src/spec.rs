@@ -1,10 +1,12 @@
 //! What a kind says of itself: the answer to `describe`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::grant::Ask;
 use crate::schema::{ObjectShape, Schema, SchemaError, Shape};
 use crate::value::{NotValid, Value};
 
@@ -134,6 +136,8 @@ pub struct StepSpec {
     pub undo: UndoDefault,
     pub time_limit: TimeLimit,
     pub on: OnCluster,
+    /// What a WASM kind needs from the host.
+    pub asks: Vec<Ask>,
     /// The schemas as they were handed over; what digests are made of.
     pub source: SpecSource,
 }
@@ -158,11 +162,13 @@ pub struct About {
     pub kind: StepKind,
     pub version: u32,
     pub accepts_from: u32,
-    pub doc: &'static str,
+    pub doc: Cow<'static, str>,
     pub effect: EffectOf,
     pub undo: UndoDefault,
     pub time_limit: TimeLimit,
     pub on: OnCluster,
+    /// What it needs from the host; a native kind asks for nothing.
+    pub asks: Vec<Ask>,
 }
 
 impl About {
@@ -175,11 +181,12 @@ impl About {
             kind: kind.parse().expect("a built-in kind is named family.verb"),
             version: 1,
             accepts_from: 1,
-            doc,
+            doc: Cow::Borrowed(doc),
             effect: EffectOf::Fixed(Effect::Converge),
             undo: UndoDefault::Keep,
             time_limit: TimeLimit::Action { timeout_ms: 5 * 60_000 },
             on: OnCluster::Optional,
+            asks: Vec::new(),
         }
     }
 }
@@ -215,12 +222,12 @@ impl StepSpec {
             Some(Value::Bool(true)) => Outputs::SameAsInputs,
             _ => Outputs::Fields(Schema::parse(&source.outputs)?),
         };
-        let About { kind, version, accepts_from, doc, effect, undo, time_limit, on } = about;
+        let About { kind, version, accepts_from, doc, effect, undo, time_limit, on, asks } = about;
         Ok(StepSpec {
             kind,
             version,
             accepts_from,
-            doc: doc.to_owned(),
+            doc: doc.into_owned(),
             inputs,
             outputs,
             wait,
@@ -228,6 +235,7 @@ impl StepSpec {
             undo,
             time_limit,
             on,
+            asks,
             source,
         })
     }

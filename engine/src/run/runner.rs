@@ -346,8 +346,8 @@ impl<'r> Runner<'r> {
             // The loop is gone only when the process ends.
             drop(outbox.send(Message { index, what: What::Ended(result) }));
         });
-        // A pure step has nothing outside to wait for, so it is tried at once on this thread; most have ended by then. One that has
-        // not is polled again by the runtime, with a waker of its own.
+        // A pure step is begun on this thread: one that only computes has ended then, without a change of thread. One that waits for
+        // something is polled again by the runtime, with a waker of its own.
         if !pure || call.as_mut().now_or_never().is_none() {
             self.calls.spawn(call);
         }
