@@ -40,3 +40,11 @@ pub const OUTPUT_BYTES_MAX: usize = 16 << 20;
 /// One memo of a step.
 pub const MEMO_BYTES_MAX: usize = 64 << 10;
 pub const ATTEMPTS_MAX: u32 = 1_000;
+
+/// Memory of one call of a component. Guests of scripting languages need tens of MiB to begin; a 32-bit memory ends at 4 GiB.
+pub const GUEST_MEMORY_BYTES_MIN: u64 = 1 << 20;
+pub const GUEST_MEMORY_BYTES_MAX: u64 = 4 << 30;
+/// Time of one call. Below the first no guest gets anywhere; a wait that takes longer than a day is a step of its own.
+pub const GUEST_TIME_MIN_MS: u64 = 10;
+pub const GUEST_WALL_MAX_MS: u64 = 24 * 3_600_000;
+pub const GUEST_CPU_MAX_MS: u64 = 3_600_000;

@@ -53,7 +53,7 @@ impl Registry {
 
     /// What the pure stages need: all names, and the specs of the kinds that are used.
     pub fn specs(&self, used: &[String]) -> Result<Specs, LoadError> {
-        let mut specs = Specs { names: self.names().map(StepKind::to_string).collect(), described: BTreeMap::new() };
+        let mut specs = Specs { names: self.names().map(StepKind::to_string).collect(), ..Specs::default() };
         for kind in used {
             if let Some(spec) = self.spec(kind)? {
                 specs.described.insert(kind.clone(), spec);

@@ -104,6 +104,7 @@ fn empty_plan() -> Plan {
         steps: Vec::new(),
         groups: Vec::new(),
         clusters: vec![cluster("hub"), cluster("alpha")],
+        components: Vec::new(),
         outputs: Vec::new(),
         limits: RunLimits { parallel: 12, per_cluster: 4 },
         kinds: Default::default(),

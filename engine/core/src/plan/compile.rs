@@ -61,6 +61,7 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
             })
             .collect(),
         clusters,
+        components: Vec::new(),
         outputs,
         limits: RunLimits {
             parallel: workflow.parallel.unwrap_or(PARALLEL_DEFAULT),

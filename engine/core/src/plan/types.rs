@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
+use steps_sdk::grant::{Grants, GuestLimits};
 use steps_sdk::spec::TimeLimit;
 use steps_sdk::value::ClusterName;
 use steps_sdk::{EffectOf, Secret, StepKind, Value};
@@ -29,6 +30,9 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     pub groups: Vec<PlannedGroup>,
     pub clusters: Vec<PlannedCluster>,
+    /// The components whose kinds the steps use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<PlannedComponent>,
     pub outputs: Vec<PlannedOutput>,
     pub limits: RunLimits,
     pub kinds: BTreeMap<StepKind, KindPin>,
@@ -216,6 +220,19 @@ pub struct PlannedCluster {
     pub at: Place,
 }
 
+/// Custom steps, and what they may do through the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedComponent {
+    /// The family of its kinds.
+    pub name: String,
+    /// As written: a path, or `oci://…`. Which bytes were meant is said by the digest.
+    pub source: String,
+    pub digest: Digest,
+    pub grants: Grants,
+    pub limits: GuestLimits,
+    pub at: Place,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedOutput {
     pub name: String,
@@ -227,6 +244,11 @@ pub struct PlannedOutput {
 impl Plan {
     pub fn step(&self, index: StepIndex) -> &PlannedStep {
         &self.steps[index.0]
+    }
+
+    /// The component that a kind is from; `None`: the kind is built in.
+    pub fn component_of(&self, kind: &StepKind) -> Option<&PlannedComponent> {
+        self.components.iter().find(|component| component.name == kind.family())
     }
 
     pub fn index_of(&self, id: &StepId) -> Option<StepIndex> {

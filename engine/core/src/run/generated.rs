@@ -60,6 +60,7 @@ fn plan(steps: Vec<PlannedStep>, groups: Vec<PlannedGroup>, limits: RunLimits) -
         steps,
         groups,
         clusters: Vec::new(),
+        components: Vec::new(),
         outputs: Vec::new(),
         limits,
         kinds: BTreeMap::new(),

@@ -172,8 +172,8 @@ pub(super) fn lock(node: &Node, decoder: &mut super::decode::Decoder<'_>) -> Opt
 
 /// Nodes at the top that are none of the language, or not of this version.
 pub(super) fn check_top_level(document: &Document, problems: &mut Vec<Problem>) {
-    const KNOWN: [&str; 8] = ["workflow", "input", "type", "secret", "cluster", "step", "for-each", "output"];
-    const LATER: [&str; 8] = ["include", "preflight", "use", "template", "call", "approve", "on-failure", "finally"];
+    const KNOWN: [&str; 9] = ["workflow", "input", "type", "secret", "cluster", "use", "step", "for-each", "output"];
+    const LATER: [&str; 7] = ["include", "preflight", "template", "call", "approve", "on-failure", "finally"];
     for node in &document.nodes {
         let name = node.name.value.as_str();
         if LATER.contains(&name) {

@@ -4,10 +4,10 @@
 //!  types.rs     what a file says
 //!  settings.rs  settings that go into the plan as they stand
 //!  written.rs   values with expressions in them, each with its place
-//!  specs.rs     what the shell hands in: kinds and files
+//!  specs.rs     what the shell hands in: kinds, components and files
 //!
 //!  names.rs     first all names, so that order does not matter
-//!  header.rs input.rs outside.rs step.rs shared.rs   then each node of the language
+//!  header.rs input.rs outside.rs component.rs step.rs shared.rs   then each node of the language
 //!  fields.rs    the form of such a node
 //!  decode.rs scalar.rs list.rs choice.rs free.rs manifest.rs   a step's body becomes its inputs, as the kind's schema directs
 //!  example.rs   how a field is written that was left out
@@ -23,11 +23,13 @@
 mod absence;
 mod check;
 mod choice;
+mod component;
 mod decode;
 mod example;
 mod fields;
 pub(crate) mod fit;
 mod free;
+mod grant;
 mod header;
 mod infer;
 mod input;
@@ -49,8 +51,9 @@ mod types;
 mod wording;
 mod written;
 
+pub use component::{UsedComponent, components_used};
 pub(crate) use read::read_value;
-pub use read::{Reading, kinds_used, read};
-pub use specs::{Files, Specs};
+pub use read::{Reading, kinds_used, read, read_alone};
+pub use specs::{Files, LoadedComponent, NotLoaded, Specs};
 pub use types::*;
 pub use written::{Code, Content, Formula, Repeat, Wanted, Written};

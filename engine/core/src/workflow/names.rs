@@ -1,13 +1,13 @@
 //! The names that a file gives: collected before anything else is read, so that order in the file does not matter.
 //!
-//! Names live in four rooms that do not mix: what expressions can begin with (steps, groups, secrets, variables of `for-each`),
-//! inputs, clusters, types. Within a room nothing may be named twice and nothing may hide another.
+//! Names live in five rooms that do not mix: what expressions can begin with (steps, groups, secrets, variables of `for-each`),
+//! inputs, clusters, types, components. Within a room nothing may be named twice and nothing may hide another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use steps_sdk::Value;
 
-use super::wording;
+use super::{component, wording};
 use crate::diagnostic::{Place, Problem, Spanned};
 use crate::expr::{PathRef, Segment};
 use crate::syntax::{Document, Node, Scalar, TextStyle, ident};
@@ -19,6 +19,10 @@ pub(crate) struct Names {
     pub types: BTreeMap<String, Place>,
     pub clusters: BTreeMap<String, Place>,
     pub secrets: BTreeMap<String, Place>,
+    /// Families of custom steps.
+    pub components: BTreeMap<String, Place>,
+    /// A `use` gives no name, so that any family may be meant by it.
+    pub has_nameless_component: bool,
     /// Steps outside of groups, by their place in [`super::Workflow::steps`].
     pub steps: BTreeMap<String, usize>,
     pub groups: BTreeMap<String, GroupNames>,
@@ -195,11 +199,23 @@ impl<'d> Collector<'d, '_> {
                 self.steps.push(StepHead { node, id, group: None });
             }
             "for-each" => self.group(node),
+            "use" => self.component(node),
             "call" | "approve" | "template" => {
                 let id = node.args.first().and_then(|arg| arg.as_str());
                 self.names.beyond.extend(id.map(str::to_owned));
             }
             _ => {}
+        }
+    }
+
+    fn component(&mut self, node: &Node) {
+        let Some(name) = component::name(node, self.problems) else {
+            self.names.has_nameless_component = true;
+            return;
+        };
+        match self.names.components.get(&name.value) {
+            Some(first) => self.problems.push(wording::twice(&name, *first)),
+            None => drop(self.names.components.insert(name.value, name.at)),
         }
     }
 

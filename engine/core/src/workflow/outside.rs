@@ -148,7 +148,7 @@ fn declared(node: &Node) -> Option<Spanned<String>> {
     Some(Spanned::new(arg.as_str()?.to_owned(), arg.at))
 }
 
-fn only_child<'n>(node: &'n Node, name: &str, problems: &mut Vec<Problem>) -> Option<&'n Node> {
+pub(super) fn only_child<'n>(node: &'n Node, name: &str, problems: &mut Vec<Problem>) -> Option<&'n Node> {
     let mut children = node.children().iter().filter(|child| child.name.value == name);
     let first = children.next()?;
     for again in children {

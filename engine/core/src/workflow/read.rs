@@ -9,7 +9,7 @@ use super::header::{self, Header};
 use super::names::{Collected, Names};
 use super::specs::{Files, Specs};
 use super::types::Workflow;
-use super::{input, link, outside, step};
+use super::{component, input, link, outside, step};
 use crate::diagnostic::{Problem, Spanned};
 use crate::syntax::{Document, Node};
 
@@ -52,6 +52,7 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
     let inputs = input::read_all(document, &mut types, &mut decoder);
     let secrets = outside::secrets(document, decoder.problems);
     let clusters = outside::clusters(document, &mut decoder);
+    let components = component::read_all(document, specs, &mut decoder);
     let lock = header.lock.and_then(|node| header::lock(node, &mut decoder));
     let group_ids: Vec<String> = groups.iter().map(|head| head.id.value.clone()).collect();
     let read_groups: Vec<_> = groups.iter().map(|head| step::read_group(head, &mut decoder)).collect();
@@ -88,6 +89,7 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
         inputs,
         secrets,
         clusters,
+        components,
         groups,
         steps: read_steps,
         outputs,
@@ -118,6 +120,11 @@ pub(crate) fn read_value(node: &Node, schema: &Schema, names: &Names) -> Result<
             Err(problems)
         }
     }
+}
+
+/// A value that stands alone, outside of any workflow: no cluster, no secret and no expression is known there.
+pub fn read_alone(node: &Node, schema: &Schema) -> Result<Value, Vec<Problem>> {
+    read_value(node, schema, &Names::default())
 }
 
 fn checked(mut workflow: Workflow, problems: &mut Vec<Problem>) -> Workflow {

@@ -1,4 +1,5 @@
-//! What the stage knows of the kinds, and of the files that a workflow names: both are read by the shell and handed in.
+//! What the stage knows of the kinds, of the components that a workflow uses and of the files that it names: all are read by the
+//! shell and handed in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,13 +7,35 @@ use std::sync::Arc;
 use steps_sdk::StepSpec;
 
 use crate::diagnostic::{Source, SourceId};
+use crate::id::Digest;
 
-/// The kinds of a binary. Only those that a workflow uses need to be described.
+/// The kinds that a workflow can use. Only those that it does use need to be described.
 #[derive(Debug, Clone, Default)]
 pub struct Specs {
-    /// Every kind's name, for "did you mean".
+    /// The name of every built-in kind, for "did you mean".
     pub names: Vec<String>,
+    /// Built-in kinds and those of components.
     pub described: BTreeMap<String, Arc<StepSpec>>,
+    /// What became of each source that [`super::components_used`] asked for, by the name that the file gave it. One that is not
+    /// here is reported as not supported by this binary.
+    pub components: BTreeMap<String, Result<LoadedComponent, NotLoaded>>,
+}
+
+/// A component that was read and described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedComponent {
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Every kind that it provides, by its full name: `cdn.record`.
+    pub kinds: Vec<String>,
+}
+
+/// Why a component cannot be used: becomes one problem at its `use`, and the steps that use its kinds are not wrong as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotLoaded {
+    pub code: &'static str,
+    pub message: String,
+    pub help: String,
 }
 
 impl Specs {
@@ -25,7 +48,7 @@ impl FromIterator<StepSpec> for Specs {
     fn from_iter<I: IntoIterator<Item = StepSpec>>(specs: I) -> Specs {
         let described: BTreeMap<String, Arc<StepSpec>> =
             specs.into_iter().map(|spec| (spec.kind.to_string(), Arc::new(spec))).collect();
-        Specs { names: described.keys().cloned().collect(), described }
+        Specs { names: described.keys().cloned().collect(), described, components: BTreeMap::new() }
     }
 }
 

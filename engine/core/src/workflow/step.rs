@@ -10,7 +10,7 @@ use steps_sdk::spec::{About, OnCluster, Outputs, SHARED_CHILDREN, SpecSource};
 use super::decode::{Body, Child, Decoder};
 use super::fields::{self, Form, check_form, legal};
 use super::list::{bare, names_in};
-use super::names::{GroupHead, StepHead};
+use super::names::{GroupHead, Names, StepHead};
 use super::settings::OnFailure;
 use super::shared::{self, Shared};
 use super::specs::Specs;
@@ -81,28 +81,39 @@ fn kind(node: &Node, specs: &Specs, decoder: &mut Decoder<'_>) -> Option<Arc<Ste
     let name = fields::text(&prop.value, "`uses`", decoder.problems)?;
     let spec = specs.get(&name.value).cloned();
     if spec.is_none() {
-        let problem = Problem::error("L209", name.at, format!("unknown kind `{}`", name.value));
-        let family: Vec<&str> = specs
-            .names
-            .iter()
-            .map(String::as_str)
-            .filter(|kind| kind.split('.').next() == name.value.split('.').next())
-            .collect();
-        let problem = match nearest(&name.value, specs.names.iter().map(String::as_str)) {
-            Some(near) => problem.label(format!("did you mean `{near}`?")),
-            None => problem,
-        };
-        decoder.problems.push(if family.is_empty() {
-            problem.help(format!("this version has {}", specs.names.join(", ")))
-        } else {
-            problem.help(format!(
-                "of this family there {}: {}",
-                if family.len() == 1 { "is" } else { "are" },
-                family.join(", ")
-            ))
-        });
+        decoder.problems.extend(unknown_kind(&name, specs, decoder.names));
     }
     spec
+}
+
+/// `None` when the family may be that of a component which was not loaded: that is told where it is used.
+fn unknown_kind(name: &Spanned<String>, specs: &Specs, names: &Names) -> Option<Problem> {
+    let family = name.value.split('.').next().unwrap_or_default();
+    let is_of_family = |kind: &&str| kind.split('.').next() == Some(family);
+    let built_in = || specs.names.iter().map(String::as_str);
+    let component = specs.components.get(family);
+    if built_in().filter(is_of_family).next().is_none() {
+        let is_declared = names.components.contains_key(family);
+        let may_be_declared = names.has_nameless_component || names.has_gaps;
+        if is_declared != matches!(component, Some(Ok(_))) || (!is_declared && may_be_declared) {
+            return None;
+        }
+    }
+    let loaded = || specs.components.values().flatten().flat_map(|component| &component.kinds).map(String::as_str);
+    let of_family: Vec<&str> = built_in().chain(loaded()).filter(is_of_family).collect();
+    let problem = Problem::error("L209", name.at, format!("unknown kind `{}`", name.value));
+    let problem = match nearest(&name.value, built_in().chain(loaded())) {
+        Some(near) => problem.label(format!("did you mean `{near}`?")),
+        None => problem,
+    };
+    let verb = if of_family.len() == 1 { "is" } else { "are" };
+    Some(match (of_family.as_slice(), names.components.get(family)) {
+        ([], _) => problem.help(format!("this version has {}", specs.names.join(", "))),
+        (_, Some(at)) => problem
+            .related(*at, "the component that the family is from")
+            .help(format!("it has {}", of_family.join(", "))),
+        (_, None) => problem.help(format!("of this family there {verb}: {}", of_family.join(", "))),
+    })
 }
 
 fn check_props(node: &Node, spec: Option<&StepSpec>, problems: &mut Vec<Problem>) {

@@ -1,7 +1,9 @@
 //! What a workflow file says, typed. Groups are still closed and expressions are still text: no inputs are needed to get here.
 
+use std::fmt;
 use std::sync::Arc;
 
+use steps_sdk::grant::{GuestLimits, KubernetesVerb};
 use steps_sdk::schema::Schema;
 use steps_sdk::{Secret, StepKind, StepSpec, Value};
 
@@ -9,6 +11,7 @@ use super::names::Names;
 use super::settings::{Backoff, KubeconfigSource, OnFailure, RetryOn};
 use super::written::{Formula, Written};
 use crate::diagnostic::{Place, Spanned};
+use crate::id::Digest;
 
 /// The typed content of one file, free of errors.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct Workflow {
     pub inputs: Vec<InputDecl>,
     pub secrets: Vec<SecretDecl>,
     pub clusters: Vec<ClusterDecl>,
+    /// Those that a step uses.
+    pub components: Vec<Component>,
     pub groups: Vec<Group>,
     /// Of the whole file, those in groups too, in the order in which they were written.
     pub steps: Vec<Step>,
@@ -60,6 +65,80 @@ pub struct ClusterDecl {
     pub kubeconfig: KubeconfigSource,
     /// A text over inputs, or null for none.
     pub identity: Option<Written>,
+    pub at: Place,
+}
+
+/// `use "SOURCE" as=NAME`: custom steps, and what they may do through the host.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// The family of its kinds.
+    pub name: Spanned<String>,
+    pub source: ComponentSource,
+    /// Of the bytes that were loaded.
+    pub digest: Digest,
+    pub grants: WrittenGrants,
+    pub limits: GuestLimits,
+    pub at: Place,
+}
+
+/// Where a component comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ComponentSource {
+    /// A file, relative to the workflow.
+    File(String),
+    /// An artifact of a registry, without the scheme: `HOST/PATH@sha256:…`.
+    Registry(String),
+}
+
+impl fmt::Display for ComponentSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ComponentSource::File(path) => f.write_str(path),
+            ComponentSource::Registry(address) => write!(f, "oci://{address}"),
+        }
+    }
+}
+
+/// What a `grant` block says. Texts may depend on inputs; what is granted at all does not.
+#[derive(Debug, Clone, Default)]
+pub struct WrittenGrants {
+    pub http: Vec<WrittenHttp>,
+    pub kubernetes: Vec<WrittenKubernetes>,
+    pub dns: Vec<WrittenDns>,
+}
+
+#[derive(Debug, Clone)]
+pub struct WrittenHttp {
+    pub origin: Written,
+    pub methods: Vec<String>,
+    pub paths: Vec<Written>,
+    pub private: bool,
+    pub inject: Option<WrittenInject>,
+    pub at: Place,
+}
+
+#[derive(Debug, Clone)]
+pub struct WrittenInject {
+    /// A secret by its name.
+    pub secret: Written,
+    /// Lower case.
+    pub header: String,
+    pub format: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct WrittenKubernetes {
+    pub cluster: Written,
+    pub namespace: Option<Written>,
+    pub verbs: Vec<KubernetesVerb>,
+    pub kinds: Vec<String>,
+    pub names: Vec<Written>,
+    pub at: Place,
+}
+
+#[derive(Debug, Clone)]
+pub struct WrittenDns {
+    pub domain: Written,
     pub at: Place,
 }
 
@@ -102,6 +181,11 @@ impl Workflow {
     /// The group of a step.
     pub fn group_of(&self, step: &Step) -> Option<&Group> {
         step.group.map(|group| &self.groups[group])
+    }
+
+    /// The component that a step's kind is from; `None`: the kind is built in.
+    pub fn component_of(&self, step: &Step) -> Option<&Component> {
+        self.components.iter().find(|component| component.name.value == step.kind().family())
     }
 
     /// What messages call a step: `deploy`, in a group `region[…].deploy`.
