@@ -399,9 +399,9 @@ mod tests {
         for batch in 1..2_000_u64 {
             journal += 25_000;
             if last.is_next_due(journal) {
-                // It grows with the run, to most of the journal.
+                // It grows with the run, and is not much smaller than the journal.
                 let at = Position { offset: journal, ..Position::start(&"checked".parse().unwrap()) };
-                let checkpoint = Checkpoint::new(at, vec![0; batch as usize * 20_000]);
+                let checkpoint = Checkpoint::new(at, vec![0; batch as usize * 10_000]);
                 written += checkpoint.state.len() as u64;
                 stored += 1;
                 last = Checkpointed::by(&checkpoint);
