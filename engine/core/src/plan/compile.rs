@@ -10,7 +10,7 @@ use super::fold::{Folder, Known};
 use super::inputs::{self, InputValue};
 use super::open::{self, Instance, path};
 use super::types::*;
-use super::{digest, order};
+use super::{component, digest, order};
 use crate::diagnostic::{Problem, Spanned};
 use crate::id::Digest;
 use crate::limits::{PARALLEL_DEFAULT, PER_CLUSTER_DEFAULT, STEPS_MAX, WAIT_FOR_DEFAULT_MS};
@@ -40,7 +40,8 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
     }
     let lock = lock(&known, &mut problems);
     let clusters = clusters(&known, &mut problems);
-    let steps = Planner { known: &known, lock: &lock }.steps(&mut problems);
+    let components = component::components(&known, &mut problems);
+    let steps = Planner { known: &known, lock: &lock, components: &components }.steps(&mut problems);
     let outputs = outputs(&known, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -61,7 +62,7 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
             })
             .collect(),
         clusters,
-        components: Vec::new(),
+        components,
         outputs,
         limits: RunLimits {
             parallel: workflow.parallel.unwrap_or(PARALLEL_DEFAULT),
@@ -149,6 +150,7 @@ fn outputs(known: &Known<'_>, problems: &mut Vec<Problem>) -> Vec<PlannedOutput>
 struct Planner<'k> {
     known: &'k Known<'k>,
     lock: &'k str,
+    components: &'k [PlannedComponent],
 }
 
 impl<'k> Planner<'k> {
@@ -188,6 +190,7 @@ impl<'k> Planner<'k> {
         let when = self.when(step, &mut folder);
         let inputs = folder.written(&step.body);
         self.explicit_needs(step, around, &mut folder);
+        self.touch_granted(step, &mut folder);
         let Folder { needs, clusters, .. } = folder;
         PlannedStep {
             owner: format!("engine/{}/{id}", self.lock),
@@ -205,6 +208,14 @@ impl<'k> Planner<'k> {
             wait_for_ms: wait_for(step),
             group: around.map(|(group, instance)| Membership { group, key: instance.key.clone() }),
             at: step.at,
+        }
+    }
+
+    /// A step of a component may be asked anything that is granted, whatever its inputs name.
+    fn touch_granted(&self, step: &Step, folder: &mut Folder<'_, '_>) {
+        let family = step.kind().family();
+        for component in self.components.iter().filter(|component| component.name == family) {
+            component.grants.kubernetes.iter().for_each(|grant| folder.touch(&grant.cluster.0));
         }
     }
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::types::{Bound, Input, Late, Plan, PlannedStep, TextPart};
+use super::types::{Bound, Input, Late, Plan, PlannedComponent, PlannedStep, TextPart};
 use crate::id::Digest;
 
 pub(super) fn of(plan: &Plan) -> Digest {
@@ -15,6 +15,15 @@ pub(super) fn of(plan: &Plan) -> Digest {
         .iter()
         .map(|cluster| {
             (cluster.name.0.clone(), json!({ "kubeconfig": cluster.kubeconfig, "identity": cluster.identity }))
+        })
+        .collect();
+    // Not where the bytes came from: the digest says which they are.
+    let components: Map<String, Value> = plan
+        .components
+        .iter()
+        .map(|component| {
+            let PlannedComponent { name, digest, grants, limits, source: _, at: _ } = component;
+            (name.clone(), json!({ "digest": digest, "grants": grants, "limits": limits }))
         })
         .collect();
     let outputs: Map<String, Value> = plan
@@ -29,7 +38,7 @@ pub(super) fn of(plan: &Plan) -> Digest {
         .collect();
     Digest::of_value(&json!({
         "format": plan.format, "workflow": plan.workflow, "lock": plan.lock, "limits": plan.limits, "kinds": plan.kinds,
-        "steps": steps, "groups": groups, "clusters": clusters, "outputs": outputs,
+        "steps": steps, "groups": groups, "clusters": clusters, "components": components, "outputs": outputs,
     }))
 }
 

@@ -4,6 +4,7 @@
 //!  types.rs     what a plan is; stored as plan.json
 //!  compile.rs   the stage itself
 //!  inputs.rs    what a person gives for the workflow's inputs
+//!  component.rs custom steps with what they are granted
 //!  open.rs      one instance of a group for each element of its list
 //!  fold.rs      what is known becomes a value, what comes late keeps its expression
 //!  bind.rs      what each name of an expression stands for
@@ -16,6 +17,7 @@
 
 mod bind;
 mod compile;
+mod component;
 mod digest;
 mod evaluate;
 mod fold;

@@ -62,7 +62,7 @@ impl<'w> Checker<'w> {
         }
     }
 
-    /// What is known before any step: input checks, the lock, identities, groups.
+    /// What is known before any step: input checks, the lock, identities, grants, groups.
     pub fn check_early(&mut self) {
         let workflow = self.workflow;
         let early = Spot { step: None, group: None, is_early: true, variables: &[] };
@@ -72,6 +72,9 @@ impl<'w> Checker<'w> {
         for written in
             workflow.lock.iter().chain(workflow.clusters.iter().filter_map(|cluster| cluster.identity.as_ref()))
         {
+            self.written(written, early);
+        }
+        for written in workflow.components.iter().flat_map(|component| component.grants.texts()) {
             self.written(written, early);
         }
         for (index, group) in workflow.groups.iter().enumerate() {

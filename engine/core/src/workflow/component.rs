@@ -54,7 +54,7 @@ fn families(document: &Document) -> BTreeSet<String> {
 }
 
 /// Whether kinds can be called `NAME.verb`.
-fn is_family(name: &str) -> bool {
+pub(super) fn is_family(name: &str) -> bool {
     !name.contains('.') && format!("{name}.verb").parse::<StepKind>().is_ok()
 }
 
@@ -77,10 +77,22 @@ pub(super) fn name(node: &Node, problems: &mut Vec<Problem>) -> Option<Spanned<S
     Some(name)
 }
 
+/// A component that is used and was loaded.
+pub(super) struct Read {
+    pub component: Component,
+    /// Nothing is wrong with its node, so that what it grants is what is meant.
+    pub is_clear: bool,
+}
+
 /// Every `use` of the file is read, for its problems; those that are used and loaded come back.
-pub(super) fn read_all(document: &Document, specs: &Specs, decoder: &mut Decoder<'_>) -> Vec<Component> {
+pub(super) fn read_all(document: &Document, specs: &Specs, decoder: &mut Decoder<'_>) -> Vec<Read> {
     let families = families(document);
-    document.nodes_named("use").filter_map(|node| read(node, specs, &families, decoder)).collect()
+    let read = |node| {
+        let before = decoder.problems.len();
+        let component = read(node, specs, &families, decoder)?;
+        Some(Read { component, is_clear: decoder.problems.len() == before })
+    };
+    document.nodes_named("use").filter_map(read).collect()
 }
 
 fn read(node: &Node, specs: &Specs, families: &BTreeSet<String>, decoder: &mut Decoder<'_>) -> Option<Component> {
@@ -107,7 +119,7 @@ fn read(node: &Node, specs: &Specs, families: &BTreeSet<String>, decoder: &mut D
     if !families.contains(&name.value) {
         if source.is_some() {
             decoder.problems.push(
-                Problem::warning("L247", node.head(), format!("no step uses a kind of `{}`", name.value)).help(
+                Problem::warning("L248", node.head(), format!("no step uses a kind of `{}`", name.value)).help(
                     format!("write `uses={}.VERB` in a step, or leave the node out: it was not loaded", name.value),
                 ),
             );

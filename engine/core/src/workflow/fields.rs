@@ -17,7 +17,7 @@ pub(super) struct Form {
 }
 
 /// Where words of the language are legal; for people who put one into the wrong place.
-const LEGAL: [(&str, &str); 31] = [
+const LEGAL: [(&str, &str); 44] = [
     ("uses", "a property of a step: `uses=k8s.apply`"),
     ("on", "a property of a step: `on=CLUSTER`"),
     ("when", "a property of a step: `when=\"inputs.x\"`"),
@@ -32,7 +32,7 @@ const LEGAL: [(&str, &str); 31] = [
     ("version", "a property of the workflow: `version=\"1.0.0\"`"),
     ("engine", "a child of the workflow: `engine \">=0.1\"`"),
     ("lock", "a child of the workflow: `lock \"NAME\"`"),
-    ("limits", "a child of the workflow: `limits parallel=8`"),
+    ("limits", "a child of the workflow, `limits parallel=8`, and of `use`, `limits memory=\"64MiB\"`"),
     ("defaults", "a child of the workflow: `defaults { … }`"),
     ("parallel", "a property of `limits`, and of a `for-each` over steps"),
     ("per-cluster", "a property of `limits`"),
@@ -45,10 +45,23 @@ const LEGAL: [(&str, &str); 31] = [
     ("from", "a child of a secret: `from env=NAME`"),
     ("in", "a property of `for-each`: `in=\"inputs.list\"`"),
     ("key", "a property of a `for-each` over steps: `key=\"item.name\"`"),
-    ("as", "a property of a `for-each` over steps: `as=region`"),
+    ("as", "a property of a `for-each` over steps, `as=region`, and of `use`, `as=cdn`"),
     ("on-failure", "a property of a `for-each` over steps: `on-failure=finish-others`"),
     ("for", "a property of `wait`: `wait for=\"5m\"`"),
-    ("secret", "a node at the top, and a property of an output: `secret=#true`"),
+    ("secret", "a node at the top, a property of an output, `secret=#true`, and of `inject`, `secret=NAME`"),
+    ("grant", "a child of `use`: `grant { … }`"),
+    ("memory", "a property of the `limits` of `use`: `memory=\"64MiB\"`"),
+    ("wall", "a property of the `limits` of `use`: `wall=\"30s\"`"),
+    ("cpu", "a property of the `limits` of `use`: `cpu=\"5s\"`"),
+    ("http", "a child of `grant`: `http \"https://HOST\" { methods GET }`"),
+    ("k8s", "a child of `grant`: `k8s CLUSTER { verbs get; kinds Service }`"),
+    ("methods", "a child of `http` in a `grant`: `methods GET PUT`"),
+    ("path", "a child of `http` in a `grant`: `path \"/v1/*\"`"),
+    ("private", "a child of `http` in a `grant`: `private #true`"),
+    ("inject", "a child of `http` in a `grant`: `inject secret=NAME header=Authorization`"),
+    ("verbs", "a child of `k8s` in a `grant`: `verbs get list`"),
+    ("kinds", "a child of `k8s` in a `grant`: `kinds Service`"),
+    ("names", "a child of `k8s` in a `grant`: `names a b`"),
 ];
 
 /// Where a word of the language is legal.

@@ -7,8 +7,10 @@
 //!  specs.rs     what the shell hands in: kinds, components and files
 //!
 //!  names.rs     first all names, so that order does not matter
-//!  header.rs input.rs outside.rs component.rs step.rs shared.rs   then each node of the language
+//!  header.rs input.rs outside.rs component.rs grant.rs step.rs shared.rs   then each node of the language
 //!  fields.rs    the form of such a node
+//!  permit.rs    the form of what is granted
+//!  asked.rs     what the kinds of a component ask for, against what is granted
 //!  decode.rs scalar.rs list.rs choice.rs free.rs manifest.rs   a step's body becomes its inputs, as the kind's schema directs
 //!  example.rs   how a field is written that was left out
 //!  fit.rs       whether a value fits a schema
@@ -21,6 +23,7 @@
 //! one problem.
 
 mod absence;
+pub(crate) mod asked;
 mod check;
 mod choice;
 mod component;
@@ -38,6 +41,7 @@ mod list;
 mod manifest;
 pub(crate) mod names;
 mod outside;
+pub(crate) mod permit;
 mod read;
 mod scalar;
 pub(crate) mod settings;

@@ -21,7 +21,7 @@ pub(crate) struct Names {
     pub secrets: BTreeMap<String, Place>,
     /// Families of custom steps.
     pub components: BTreeMap<String, Place>,
-    /// A `use` gives no name, so that any family may be meant by it.
+    /// A `use` gives no name that a family can have, so that any family may be meant by it.
     pub has_nameless_component: bool,
     /// Steps outside of groups, by their place in [`super::Workflow::steps`].
     pub steps: BTreeMap<String, usize>,
@@ -213,6 +213,7 @@ impl<'d> Collector<'d, '_> {
             self.names.has_nameless_component = true;
             return;
         };
+        self.names.has_nameless_component |= !component::is_family(&name.value);
         match self.names.components.get(&name.value) {
             Some(first) => self.problems.push(wording::twice(&name, *first)),
             None => drop(self.names.components.insert(name.value, name.at)),

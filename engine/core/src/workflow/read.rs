@@ -9,7 +9,7 @@ use super::header::{self, Header};
 use super::names::{Collected, Names};
 use super::specs::{Files, Specs};
 use super::types::Workflow;
-use super::{component, input, link, outside, step};
+use super::{asked, component, input, link, outside, step};
 use crate::diagnostic::{Problem, Spanned};
 use crate::syntax::{Document, Node};
 
@@ -69,6 +69,10 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
         };
         read_steps.push(step::read(head, specs, &mut decoder));
     }
+    for read in components.iter().filter(|read| read.is_clear) {
+        asked::check(&read.component, &read_steps, decoder.problems);
+    }
+    let components = components.into_iter().map(|read| read.component).collect();
     let outputs = outside::outputs(document, &mut decoder);
     let Header { name, version, doc, parallel, per_cluster, timeout_ms, retry, .. } = header;
     // A group without its list was reported; without it the steps inside have no place in the rest of the checks.

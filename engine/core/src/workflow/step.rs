@@ -91,13 +91,13 @@ fn unknown_kind(name: &Spanned<String>, specs: &Specs, names: &Names) -> Option<
     let family = name.value.split('.').next().unwrap_or_default();
     let is_of_family = |kind: &&str| kind.split('.').next() == Some(family);
     let built_in = || specs.names.iter().map(String::as_str);
-    let component = specs.components.get(family);
-    if built_in().filter(is_of_family).next().is_none() {
-        let is_declared = names.components.contains_key(family);
-        let may_be_declared = names.has_nameless_component || names.has_gaps;
-        if is_declared != matches!(component, Some(Ok(_))) || (!is_declared && may_be_declared) {
-            return None;
-        }
+    let is_loaded = matches!(specs.components.get(family), Some(Ok(_)));
+    let may_be_told = match names.components.contains_key(family) {
+        true => is_loaded,
+        false => !names.has_nameless_component && !names.has_gaps,
+    };
+    if !may_be_told && !built_in().any(|kind| is_of_family(&kind)) {
+        return None;
     }
     let loaded = || specs.components.values().flatten().flat_map(|component| &component.kinds).map(String::as_str);
     let of_family: Vec<&str> = built_in().chain(loaded()).filter(is_of_family).collect();

@@ -110,7 +110,8 @@ pub struct WrittenGrants {
 #[derive(Debug, Clone)]
 pub struct WrittenHttp {
     pub origin: Written,
-    pub methods: Vec<String>,
+    /// Those that the file leaves out stand at the grant.
+    pub methods: Vec<Spanned<String>>,
     pub paths: Vec<Written>,
     pub private: bool,
     pub inject: Option<WrittenInject>,
@@ -130,8 +131,8 @@ pub struct WrittenInject {
 pub struct WrittenKubernetes {
     pub cluster: Written,
     pub namespace: Option<Written>,
-    pub verbs: Vec<KubernetesVerb>,
-    pub kinds: Vec<String>,
+    pub verbs: Vec<Spanned<KubernetesVerb>>,
+    pub kinds: Vec<Spanned<String>>,
     pub names: Vec<Written>,
     pub at: Place,
 }
@@ -175,6 +176,21 @@ pub struct Step {
     pub waits: bool,
     pub wait_for_ms: Option<u64>,
     pub at: Place,
+}
+
+impl WrittenGrants {
+    /// Everything in it that may depend on inputs.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Written> {
+        let http = self.http.iter().flat_map(|grant| {
+            let secret = grant.inject.as_ref().map(|inject| &inject.secret);
+            std::iter::once(&grant.origin).chain(&grant.paths).chain(secret)
+        });
+        let kubernetes = self
+            .kubernetes
+            .iter()
+            .flat_map(|grant| std::iter::once(&grant.cluster).chain(&grant.namespace).chain(&grant.names));
+        http.chain(kubernetes).chain(self.dns.iter().map(|grant| &grant.domain))
+    }
 }
 
 impl Workflow {

@@ -1,16 +1,65 @@
 //! Kinds made by hand, for tests: one for each way in which a schema directs the reading.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use steps_sdk::grant::{Ask, KubernetesVerb, Permission};
 use steps_sdk::spec::{About, Effect, EffectOf, OnCluster, SpecSource, StepSpec, TimeLimit};
 
-use crate::workflow::Specs;
+use crate::id::Digest;
+use crate::workflow::{LoadedComponent, NotLoaded, Specs};
 
 fn kind(about: About, inputs: Value, outputs: Value) -> StepSpec {
     StepSpec::new(about, SpecSource { inputs, outputs }).unwrap()
 }
 
+/// Built-in kinds, the component `cdn`, and one that could not be loaded, `lost`.
 pub(crate) fn specs() -> Specs {
-    [set(), apply(), wait(), records(), leaf(), every(), local()].into_iter().collect()
+    let mut specs: Specs = [set(), apply(), wait(), records(), leaf(), every(), local()].into_iter().collect();
+    let custom = [cdn_record(), cdn_purge(), cdn_quiet()];
+    let cdn = LoadedComponent {
+        digest: Digest::of_bytes(b"cdn"),
+        kinds: custom.iter().map(|spec| spec.kind.to_string()).collect(),
+    };
+    specs.described.extend(custom.into_iter().map(|spec| (spec.kind.to_string(), Arc::new(spec))));
+    specs.components.insert("cdn".to_owned(), Ok(cdn));
+    let reason = NotLoaded { code: "W001", message: "it is no component".into(), help: "build it again".into() };
+    specs.components.insert("lost".to_owned(), Err(reason));
+    specs
+}
+
+fn custom(kind_name: &str, asks: Vec<Ask>) -> StepSpec {
+    let inputs = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+    let outputs =
+        json!({ "type": "object", "required": ["address"], "properties": { "address": { "type": "string" } } });
+    kind(About { asks, ..About::converging(kind_name, "Custom.") }, inputs, outputs)
+}
+
+fn ask(what: Permission, why: &str) -> Ask {
+    Ask { what, why: why.to_owned() }
+}
+
+fn cdn_record() -> StepSpec {
+    let zones = Permission::Http {
+        origin: Some("https://api.cdn.example".into()),
+        methods: vec!["GET".into(), "PUT".into()],
+        path: Some("/v1/zones/*".into()),
+    };
+    let services = Permission::Kubernetes {
+        verbs: vec![KubernetesVerb::Get, KubernetesVerb::List],
+        kinds: vec!["Service".into()],
+    };
+    custom("cdn.record", vec![ask(zones, "it reads and writes records"), ask(services, "it looks for the address")])
+}
+
+fn cdn_purge() -> StepSpec {
+    let any_server = Permission::Http { origin: None, methods: vec!["POST".into()], path: None };
+    let names = Permission::Dns { domains: vec!["example.io".into(), "example.org".into()] };
+    custom("cdn.purge", vec![ask(any_server, "it empties caches"), ask(names, "it waits for the name")])
+}
+
+fn cdn_quiet() -> StepSpec {
+    custom("cdn.quiet", Vec::new())
 }
 
 fn set() -> StepSpec {

@@ -34,7 +34,6 @@ fn nodes_that_are_unknown_and_nodes_that_come_later_are_told_apart() {
     for later in [
         "include \"./a.kdl\"",
         "preflight { x }",
-        "use \"./a.wasm\" as=cdn",
         "template t { x }",
         "call a uses=t",
         "approve a",

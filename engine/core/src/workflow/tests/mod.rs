@@ -1,6 +1,7 @@
 //! What is wrong in a file, as data: the text, and each problem with its code and the words that it marks.
 
 mod body;
+mod components;
 mod expressions;
 pub(crate) mod kinds;
 mod language;
