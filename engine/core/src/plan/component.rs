@@ -3,16 +3,15 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
-use steps_sdk::Secret;
-use steps_sdk::grant::{DnsGrant, Grants, HttpGrant, Inject, KubernetesGrant};
+use steps_sdk::grant::{DnsGrant, Grants, HttpGrant, KubernetesGrant};
 use steps_sdk::value::ClusterName;
 
 use super::evaluate::kind_of;
 use super::fold::{Folder, Known};
 use super::types::{Input, PlannedComponent};
-use crate::diagnostic::{Problem, Spanned};
+use crate::diagnostic::Problem;
 use crate::workflow::permit::Form;
-use crate::workflow::{Component, Written, WrittenGrants, WrittenHttp, WrittenInject, WrittenKubernetes, asked};
+use crate::workflow::{Component, Written, WrittenGrants, WrittenHttp, WrittenKubernetes, asked, values};
 
 pub(super) fn components(known: &Known<'_>, problems: &mut Vec<Problem>) -> Vec<PlannedComponent> {
     known.workflow.components.iter().map(|component| planned(known, component, problems)).collect()
@@ -55,13 +54,8 @@ impl Reader<'_, '_> {
             methods: values(&grant.methods),
             paths: grant.paths.iter().map(|path| self.text(path, Form::Path)).collect(),
             private: grant.private,
-            inject: grant.inject.as_ref().and_then(|inject| self.inject(inject)),
+            inject: grant.inject.as_ref().map(|inject| self.known.workflow.inject(inject)),
         }
-    }
-
-    fn inject(&mut self, inject: &WrittenInject) -> Option<Inject> {
-        let secret = self.secret(&inject.secret)?;
-        Some(Inject { secret, header: inject.header.clone(), format: inject.format.clone() })
     }
 
     fn kubernetes(&mut self, grant: &WrittenKubernetes) -> KubernetesGrant {
@@ -108,17 +102,4 @@ impl Reader<'_, '_> {
         }
         String::new()
     }
-
-    /// By its name, or by an expression that gives a declared one.
-    fn secret(&mut self, written: &Written) -> Option<Secret> {
-        match Folder::new(self.known, None, self.problems).written(written) {
-            Input::Secret(secret) => Some(secret),
-            Input::Known(value) => serde_json::from_value(value).ok(),
-            other => unreachable!("the checker lets only secrets through: {other:?}"),
-        }
-    }
-}
-
-fn values<T: Clone>(spanned: &[Spanned<T>]) -> Vec<T> {
-    spanned.iter().map(|spanned| spanned.value.clone()).collect()
 }

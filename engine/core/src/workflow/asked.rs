@@ -9,9 +9,9 @@ use steps_sdk::StepKind;
 use steps_sdk::grant::{Ask, DnsGrant, Grants, HttpGrant, KubernetesGrant, Permission};
 use steps_sdk::value::ClusterName;
 
-use super::types::{Component, Step, WrittenGrants, WrittenHttp, WrittenKubernetes};
+use super::types::{Component, Step, WrittenGrants, WrittenHttp, WrittenKubernetes, values};
 use super::written::Written;
-use crate::diagnostic::{Place, Problem, Spanned};
+use crate::diagnostic::{Place, Problem};
 
 /// One ask of one kind, with the first step that uses the kind.
 #[derive(Debug, Clone, Copy)]
@@ -158,10 +158,6 @@ fn supposed(written: &WrittenGrants, ask: &Permission) -> Grants {
 
 fn literal(written: &Written) -> Option<String> {
     written.as_literal()?.as_str().map(str::to_owned)
-}
-
-fn values<T: Clone>(spanned: &[Spanned<T>]) -> Vec<T> {
-    spanned.iter().map(|spanned| spanned.value.clone()).collect()
 }
 
 /// A part of a grant that could be left out.

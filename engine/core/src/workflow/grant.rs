@@ -106,15 +106,32 @@ fn inject(node: &Node, decoder: &mut Decoder<'_>) -> Option<WrittenInject> {
                 .help("write `inject secret=NAME header=Authorization format=\"Bearer {}\"`"),
         );
     }
-    let secret = node
-        .prop("secret")
-        .map(|prop| decoder.arg(&prop.value, &Schema::of(Shape::Reference(Reference::Secret)), "secret"));
+    let secret = node.prop("secret").and_then(|prop| secret(&prop.value, decoder));
     let header = node.prop("header").and_then(|prop| header(&prop.value, decoder.problems));
     let format = match node.prop("format") {
         Some(prop) => format(&prop.value, decoder.problems),
         None => Some("{}".to_owned()),
     };
     Some(WrittenInject { secret: secret?, header: header?, format: format? })
+}
+
+/// Which secret is put in is written out: it is a part of what is granted.
+fn secret(arg: &Arg, decoder: &mut Decoder<'_>) -> Option<Spanned<String>> {
+    let written = decoder.arg(arg, &Schema::of(Shape::Reference(Reference::Secret)), "secret");
+    match written.content {
+        Content::Secret(name) => Some(Spanned::new(name, written.at)),
+        Content::Formula(_) => {
+            decoder.problems.push(fields::computed(arg.at, "the secret of `inject`"));
+            None
+        }
+        // Not a name: reported.
+        Content::Literal(_)
+        | Content::List(_)
+        | Content::Map(_)
+        | Content::Cluster(_)
+        | Content::Step(_)
+        | Content::Repeat(_) => None,
+    }
 }
 
 fn header(arg: &Arg, problems: &mut Vec<Problem>) -> Option<String> {

@@ -59,5 +59,6 @@ pub use component::{UsedComponent, components_used};
 pub(crate) use read::read_value;
 pub use read::{Reading, kinds_used, read, read_alone};
 pub use specs::{Files, LoadedComponent, NotLoaded, Specs};
+pub(crate) use types::values;
 pub use types::*;
 pub use written::{Code, Content, Formula, Repeat, Wanted, Written};

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use steps_sdk::grant::{GuestLimits, KubernetesVerb};
+use steps_sdk::grant::{DnsGrant, Grants, GuestLimits, HttpGrant, Inject, KubernetesGrant, KubernetesVerb};
 use steps_sdk::schema::Schema;
+use steps_sdk::value::ClusterName;
 use steps_sdk::{Secret, StepKind, StepSpec, Value};
 
 use super::names::Names;
@@ -120,8 +121,8 @@ pub struct WrittenHttp {
 
 #[derive(Debug, Clone)]
 pub struct WrittenInject {
-    /// A secret by its name.
-    pub secret: Written,
+    /// By its name.
+    pub secret: Spanned<String>,
     /// Lower case.
     pub header: String,
     pub format: String,
@@ -181,10 +182,7 @@ pub struct Step {
 impl WrittenGrants {
     /// Everything in it that may depend on inputs.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &Written> {
-        let http = self.http.iter().flat_map(|grant| {
-            let secret = grant.inject.as_ref().map(|inject| &inject.secret);
-            std::iter::once(&grant.origin).chain(&grant.paths).chain(secret)
-        });
+        let http = self.http.iter().flat_map(|grant| std::iter::once(&grant.origin).chain(&grant.paths));
         let kubernetes = self
             .kubernetes
             .iter()
@@ -204,6 +202,38 @@ impl Workflow {
         self.components.iter().find(|component| component.name.value == step.kind().family())
     }
 
+    /// For a person who has given no inputs yet: expressions stand as they are written.
+    pub fn grants_as_written(&self, component: &Component) -> Grants {
+        let written = &component.grants;
+        let texts = |texts: &[Written]| texts.iter().map(Written::source).collect();
+        let http = |grant: &WrittenHttp| HttpGrant {
+            origin: grant.origin.source(),
+            methods: values(&grant.methods),
+            paths: texts(&grant.paths),
+            private: grant.private,
+            inject: grant.inject.as_ref().map(|inject| self.inject(inject)),
+        };
+        let kubernetes = |grant: &WrittenKubernetes| KubernetesGrant {
+            cluster: ClusterName(grant.cluster.source()),
+            namespace: grant.namespace.as_ref().map(Written::source),
+            verbs: values(&grant.verbs),
+            kinds: values(&grant.kinds),
+            names: texts(&grant.names),
+        };
+        Grants {
+            http: written.http.iter().map(http).collect(),
+            kubernetes: written.kubernetes.iter().map(kubernetes).collect(),
+            dns: written.dns.iter().map(|grant| DnsGrant { domain: grant.domain.source() }).collect(),
+        }
+    }
+
+    /// A secret with its place.
+    pub(crate) fn inject(&self, inject: &WrittenInject) -> Inject {
+        let secret = self.secrets.iter().find(|secret| secret.name.value == inject.secret.value);
+        let secret = secret.expect("a workflow without errors names only declared secrets").secret.clone();
+        Inject { secret, header: inject.header.clone(), format: inject.format.clone() }
+    }
+
     /// What messages call a step: `deploy`, in a group `region[…].deploy`.
     pub fn title(&self, step: &Step) -> String {
         match self.group_of(step) {
@@ -211,6 +241,10 @@ impl Workflow {
             None => step.id.value.clone(),
         }
     }
+}
+
+pub(crate) fn values<T: Clone>(spanned: &[Spanned<T>]) -> Vec<T> {
+    spanned.iter().map(|spanned| spanned.value.clone()).collect()
 }
 
 impl Step {

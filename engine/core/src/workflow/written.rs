@@ -9,7 +9,7 @@ use steps_sdk::Value;
 use steps_sdk::schema::Schema;
 
 use crate::diagnostic::Place;
-use crate::expr::{Expr, PathRef, Scope, Template, Type, TypeProblem};
+use crate::expr::{Expr, Part, PathRef, Scope, Template, Type, TypeProblem};
 use crate::syntax::Arg;
 
 #[derive(Debug, Clone)]
@@ -100,6 +100,18 @@ impl Written {
     }
 }
 
+impl Written {
+    /// A text as the file has it, expressions unread; empty for what is no text.
+    pub(crate) fn source(&self) -> String {
+        match &self.content {
+            Content::Literal(value) => value.as_str().unwrap_or_default().to_owned(),
+            Content::Formula(formula) => formula.source(),
+            Content::Cluster(name) | Content::Secret(name) | Content::Step(name) => name.clone(),
+            Content::List(_) | Content::Map(_) | Content::Repeat(_) => String::new(),
+        }
+    }
+}
+
 /// Something in a value that may refer to a step.
 pub(crate) enum Mention<'w> {
     /// With the variables of the repetitions around it.
@@ -168,6 +180,19 @@ impl Formula {
         match &self.origin {
             Origin::Kdl(arg) => arg.inside(range),
             Origin::Whole => self.at,
+        }
+    }
+
+    fn source(&self) -> String {
+        match &self.code {
+            Code::Bare(expr) => expr.text().to_owned(),
+            Code::Template(template) => {
+                let part = |part: &Part| match part {
+                    Part::Literal(text) => text.clone(),
+                    Part::Expr { expr, .. } => format!("${{{}}}", expr.text()),
+                };
+                template.parts().iter().map(part).collect()
+            }
         }
     }
 

@@ -153,6 +153,7 @@ fn grants_of_http_are_held_to_what_can_be_sent() {
     wrong("private soon", &[("L205", "soon")]);
     wrong("privat #true", &[("L203", "privat")]);
     wrong("inject secret=tokn header=X-Key", &[("L211", "tokn")]);
+    wrong("inject secret=\"${token}\" header=X-Key", &[("L223", "\"${token}\"")]);
     wrong("inject header=X-Key", &[("L204", "inject")]);
     wrong("inject secret=token", &[("L204", "inject")]);
     for header in ["Host", "content-length", "Connection", "Transfer-Encoding", "X Key", "X:", ""] {
@@ -200,6 +201,26 @@ fn texts_of_grants_may_depend_on_inputs_and_on_nothing_else() {
     check_grant(
         "k8s \"${inputs.domain}\" { verbs get; kinds Service }",
         &[("L250", "k8s \"${inputs.domain}\""), ("L222", "\"${inputs.domain}\"")],
+    );
+}
+
+#[test]
+fn grants_can_be_shown_before_inputs_are_known() {
+    let grants = "http \"https://${inputs.domain}:8443\" { path \"/v1/*\"; inject secret=token header=X-Key }; \
+        k8s \"${clusters.eu}\" namespace=\"${inputs.ns}\" { verbs get; kinds Service }; dns \"*\"";
+    let workflow = workflow(&format!(
+        "workflow w\ncluster eu\ninput domain type=hostname\ninput ns type=string\nsecret token {{ from env=T }}\n\
+         use \"./cdn.wasm\" as=cdn {{ grant {{ {grants} }} }}\n{STEP}\n"
+    ));
+    let shown = workflow.grants_as_written(&workflow.components[0]);
+    let words: Vec<String> = shown.indices().map(|index| shown.words(index)).collect();
+    assert_eq!(
+        words,
+        [
+            "http GET HEAD https://${inputs.domain}:8443/v1/*, with a secret in `x-key`",
+            "k8s get Service on ${clusters.eu} in ${inputs.ns}",
+            "dns any name",
+        ]
     );
 }
 
