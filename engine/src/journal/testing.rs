@@ -73,6 +73,7 @@ pub(super) fn one_of_each() -> Vec<Event> {
             steps: 31,
             by: "mia@laptop".into(),
             binary: "engine 0.1.0".into(),
+            granted: Vec::new(),
         },
         Event::StepStarted { step: step(), attempt: 1, inputs: Digest::of_bytes(b"inputs") },
         Event::MemoPut { step: step(), key: "order".into(), value: json!({ "number": 17, "list": [1.5, null, true] }) },

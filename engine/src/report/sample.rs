@@ -161,6 +161,7 @@ pub fn run_started() -> Event {
         steps: 6,
         by: "mia@laptop".into(),
         binary: "0.1.0".into(),
+        granted: Vec::new(),
     }
 }
 

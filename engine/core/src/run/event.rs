@@ -5,6 +5,14 @@ use steps_sdk::{StepError, Value};
 
 use crate::id::{Digest, Epoch, RunId, Sequence, StepId, Timestamp};
 
+/// What one component may do through the host, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    pub component: String,
+    pub digest: Digest,
+    pub grants: Vec<String>,
+}
+
 /// What happened, in the words that `--progress json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
@@ -15,6 +23,9 @@ pub enum Event {
         steps: usize,
         by: String,
         binary: String,
+        /// What custom steps may do in this run.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        granted: Vec<Granted>,
     },
     StepStarted {
         step: StepId,

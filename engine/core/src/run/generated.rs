@@ -179,6 +179,7 @@ impl Life {
             steps: plan.steps.len(),
             by: "t".into(),
             binary: "t".into(),
+            granted: Vec::new(),
         });
         life
     }
@@ -368,6 +369,7 @@ fn what_does_not_fit_the_state_is_refused_and_changes_nothing() {
                 steps: 1,
                 by: String::new(),
                 binary: String::new(),
+                granted: Vec::new(),
             },
             "`run-started` cannot follow: the run has started",
         ),

@@ -22,7 +22,7 @@ pub mod retry;
 mod schedule;
 mod state;
 
-pub use event::{Event, Outputs, Recorded, RunOutcome, Unparked};
+pub use event::{Event, Granted, Outputs, Recorded, RunOutcome, Unparked};
 pub use prepare::Prepared;
 pub use schedule::{Decision, Gate};
 pub use state::{Folded, Head, Hold, IllegalTransition, RunState, StepRecord, StepState, name};
