@@ -1,0 +1,99 @@
+//! One call of a guest: a fresh store, a fresh instance, one question, one answer. Nothing of it is used again.
+
+use std::sync::Arc;
+
+use steps_sdk::{Outcome, Preview, StepError, Verdict};
+use wasmtime::{Store, UpdateDeadline};
+
+use super::bindings::{StepPre, handler, types};
+use super::convert;
+use super::guest::Guest;
+use super::limits::HANDED_OVER_BYTES_MAX;
+use super::machine::Machine;
+use super::meter::{Metered, Time, Turn};
+use super::trap::Fault;
+
+/// What a guest is asked.
+pub(super) enum Question {
+    Describe,
+    Preview(types::Call),
+    Run(types::Call),
+    Verify(types::Call, Option<String>),
+    Undo(types::Call, Option<String>),
+    Release { call: types::Call, name: String, data: String },
+}
+
+/// What it answered, in the engine's words.
+pub(super) enum Answer {
+    Described(Vec<types::Kind>),
+    Previewed(Preview),
+    Ran(Outcome),
+    Verified(Verdict),
+    Undone(String),
+    Released,
+}
+
+/// Asks, within the guest's limits. The guest comes back with what it did meanwhile, whatever the answer is.
+pub(super) async fn ask(
+    machine: &Machine,
+    code: &StepPre<Guest>,
+    guest: Guest,
+    time: Time,
+    question: Question,
+) -> (Result<Answer, Fault>, Guest) {
+    machine.tick();
+    let mut store = Store::new(&machine.engine, guest);
+    store.limiter(|guest| &mut guest.allowance);
+    store.set_hostcall_fuel(HANDED_OVER_BYTES_MAX);
+    let turn = Turn::new(Arc::clone(&machine.turns));
+    let yielding = Arc::clone(&turn);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(Arc::clone(&yielding).next()))));
+    let answered = Metered::new(put(code, &mut store, question), time, turn).await;
+    let mut guest = store.into_data();
+    guest.speech.end();
+    let answer = match answered {
+        Ok(Ok(Ok(answer))) => Ok(answer),
+        Ok(Ok(Err(refused))) => Err(Fault::Failed(refused)),
+        Ok(Err(trap)) => Err(Fault::Trap(trap)),
+        Err(limit) => Err(Fault::OutOfTime(limit, time)),
+    };
+    (answer, guest)
+}
+
+/// The outer error is a trap, the inner one the guest's own failure, or an answer that cannot be read.
+async fn put(
+    code: &StepPre<Guest>,
+    store: &mut Store<Guest>,
+    question: Question,
+) -> wasmtime::Result<Result<Answer, StepError>> {
+    let step = code.instantiate_async(&mut *store).await?;
+    let handler: &handler::Guest = step.engine_step_handler();
+    Ok(match question {
+        Question::Describe => Ok(Answer::Described(handler.call_describe(store).await?)),
+        Question::Preview(call) => {
+            read(handler.call_preview(store, &call).await?, |answer| convert::preview(answer).map(Answer::Previewed))
+        }
+        Question::Run(call) => {
+            read(handler.call_run(store, &call).await?, |answer| convert::outcome(answer).map(Answer::Ran))
+        }
+        Question::Verify(call, outputs) => {
+            let verified = handler.call_verify(store, &call, outputs.as_ref()).await?;
+            read(verified, |answer| convert::verdict(answer).map(Answer::Verified))
+        }
+        Question::Undo(call, outputs) => {
+            let undone = handler.call_undo(store, &call, outputs.as_ref()).await?;
+            read(undone, |summary| Ok(Answer::Undone(summary)))
+        }
+        Question::Release { call, name, data } => {
+            read(handler.call_release(store, &call, &name, &data).await?, |()| Ok(Answer::Released))
+        }
+    })
+}
+
+fn read<T>(
+    answer: Result<T, types::Failure>,
+    convert: impl FnOnce(T) -> Result<Answer, StepError>,
+) -> Result<Answer, StepError> {
+    answer.map_err(convert::failure).and_then(convert)
+}

@@ -1,0 +1,42 @@
+//! Text of a guest on its way to people and files: cut to a size, and without characters that a terminal would obey.
+
+/// The text in one line of at most `bytes_max` bytes.
+pub(super) fn line(text: &str, bytes_max: usize) -> String {
+    let kept = cut(text, bytes_max);
+    let mut line: String =
+        kept.chars().map(|c| if c == '\n' || c == '\t' || c == '\r' { ' ' } else { shown(c) }).collect();
+    if kept.len() < text.len() {
+        line.push('…');
+    }
+    line
+}
+
+/// The longest beginning of the text that has at most `bytes_max` bytes.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Control characters and those that turn the direction of writing would let a guest write over other lines.
+fn shown(c: char) -> char {
+    match c {
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_guest_is_one_line_that_obeys_nothing() {
+        assert_eq!(line("a\u{1b}[2Jb\nc\u{202e}d", 100), "a\u{fffd}[2Jb c\u{fffd}d");
+        assert_eq!(line("äöü", 3), "ä…");
+        assert_eq!(cut("äöü", 4), "äö");
+    }
+}
