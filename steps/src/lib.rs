@@ -1,12 +1,14 @@
 //! The built-in steps: one kind per file, each answering the six verbs of `steps-sdk`.
 //!
 //! A step here knows neither plan nor journal nor another step: what it needs arrives in its inputs and its context. Each family
-//! classifies its failures in one table (`classify.rs`), so that what is transient is decided once.
+//! classifies its failures in one table (`classify.rs`), so that what is transient is decided once. What WASM steps may ask of their
+//! host is implemented here too, over the same code.
 
 mod cluster;
 mod dns;
 mod exec;
 mod file;
+mod host;
 mod k8s;
 mod pki;
 mod tls;
@@ -17,6 +19,7 @@ mod testing;
 
 use std::sync::Arc;
 
+use steps_sdk::host::Host;
 use steps_sdk::native::StepHandler;
 
 /// Every built-in kind, in alphabetical order.
@@ -33,6 +36,11 @@ pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
         Arc::new(tls::check::Check),
         Arc::new(value::set::Set),
     ]
+}
+
+/// What the engine does on behalf of WASM steps, with the means of this machine.
+pub fn host() -> Host {
+    host::of_machine()
 }
 
 #[cfg(test)]

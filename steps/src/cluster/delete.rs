@@ -4,7 +4,7 @@ use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use serde_json::Value;
 use steps_sdk::StepError;
 
-use super::apply::Applier;
+use super::apply::{Applier, Run};
 use super::classify;
 use super::diff;
 use super::discovery::Served;
@@ -61,7 +61,7 @@ impl Applier<'_> {
         if recorded.is_none() && diff::managed_by(&live, &self.manager).is_none() {
             return Ok(Fate::Stays("does not carry this step's mark"));
         }
-        match self.delete(reference, &served, uid).await {
+        match self.delete(reference, &served, uid, Run::Real).await {
             Ok(()) => {}
             Err(failure) if failure.status() == Some(404) => return Ok(Fate::WasGone),
             Err(failure) => {
@@ -76,8 +76,16 @@ impl Applier<'_> {
         Ok(Fate::Deleted)
     }
 
-    async fn delete(&self, reference: &ObjectRef, served: &Served, uid: &str) -> Result<(), Failure> {
+    /// Deletes the object with this uid and no other; [`Run::Dry`] only asks whether that would be done.
+    pub(crate) async fn delete(
+        &self,
+        reference: &ObjectRef,
+        served: &Served,
+        uid: &str,
+        run: Run,
+    ) -> Result<(), Failure> {
         let params = DeleteParams {
+            dry_run: run == Run::Dry,
             propagation_policy: Some(PropagationPolicy::Background),
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default()

@@ -56,7 +56,13 @@ impl<'a> Cluster<'a> {
         Ok(Self::open(cx, cx.clusters.get(name)?))
     }
 
-    fn open(cx: &'a StepContext, handle: &'a ClusterHandle) -> Self {
+    /// A cluster whose handle the caller has.
+    pub(crate) fn open(cx: &'a StepContext, handle: &'a ClusterHandle) -> Self {
         Cluster { cx, name: &handle.name, client: handle.client(), kinds: discovery::Kinds::default() }
+    }
+
+    /// For requests that are not in this module; they go through [`Cluster::try_ask`] like all others.
+    pub(crate) fn client(&self) -> &kube::Client {
+        &self.client
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Wait<'a> {
     cluster: &'a Cluster<'a>,
     reference: &'a ObjectRef,
     began: Instant,
+    /// When to give up, if before the call's own end.
+    until: Option<Instant>,
     /// Why it is not there yet, as it was told last.
     reason: Option<String>,
     pause: Duration,
@@ -49,7 +51,12 @@ enum Round {
 
 impl<'a> Wait<'a> {
     pub(crate) fn new(cluster: &'a Cluster<'a>, reference: &'a ObjectRef) -> Self {
-        Wait { cluster, reference, began: Instant::now(), reason: None, pause: PAUSE_FIRST }
+        Wait { cluster, reference, began: Instant::now(), until: None, reason: None, pause: PAUSE_FIRST }
+    }
+
+    /// Gives up after this time, or at the end of the call if that is earlier.
+    pub(crate) fn within(self, limit: Duration) -> Self {
+        Wait { until: Some(self.began + limit), ..self }
     }
 
     /// Waits until all goals hold at once; answers the object as it was then seen, `None` if it is not there.
@@ -59,7 +66,7 @@ impl<'a> Wait<'a> {
             biased;
             () = cluster.cx.cancel.cancelled() => Some(Err(self.stopped())),
             // Before the rounds: a request that is cut off by the end of the time is no news.
-            () = out_of_time(cluster) => None,
+            () = out_of_time(cluster, self.until) => None,
             reached = self.rounds(goals) => Some(reached),
         };
         reached.unwrap_or_else(|| Err(self.expired(&goal::in_words(goals))))
@@ -215,7 +222,8 @@ impl<'a> Wait<'a> {
     }
 
     fn expired(&self, goal: &str) -> StepError {
-        let waited = (self.began.elapsed() + LAST_WORDS).as_secs_f64().round() as u64;
+        let left_for_words = if self.until.is_some() { Duration::ZERO } else { LAST_WORDS };
+        let waited = (self.began.elapsed() + left_for_words).as_secs_f64().round() as u64;
         let limit = Span(Duration::from_secs(waited));
         let error = StepError::permanent(
             "K204",
@@ -229,9 +237,13 @@ impl<'a> Wait<'a> {
     }
 }
 
-/// Ends when the call's time is up, but for its last words. The deadline may move while this waits.
-async fn out_of_time(cluster: &Cluster<'_>) {
-    while !cluster.time_left().is_zero() {
-        tokio::time::sleep(cluster.time_left()).await;
+/// Ends when the wait's own time is up, or the call's, but for its last words. The call's deadline may move while this waits.
+async fn out_of_time(cluster: &Cluster<'_>, until: Option<Instant>) {
+    let left = || {
+        let own = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        cluster.time_left().min(own)
+    };
+    while !left().is_zero() {
+        tokio::time::sleep(left()).await;
     }
 }

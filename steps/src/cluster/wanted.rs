@@ -99,7 +99,8 @@ fn opened(object: Value) -> Vec<Value> {
     }
 }
 
-fn named(mut object: Value) -> Result<Wanted, StepError> {
+/// Reads one object; a list is an object like any other here.
+pub(crate) fn named(mut object: Value) -> Result<Wanted, StepError> {
     if object.pointer("/metadata/generateName").is_some() {
         return Err(refused("an object with `generateName` would be made again by every run")
             .help("give it a fixed `metadata name=…`"));

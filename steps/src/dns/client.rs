@@ -15,6 +15,7 @@ use steps_sdk::context::StepContext;
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::classify::Trouble;
 use super::wanted::plain;
@@ -24,9 +25,34 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 const PORT: u16 = 53;
 
+/// What ends the questions of a client.
+#[derive(Clone, Copy)]
+pub enum Until<'a> {
+    /// The step's call: its deadline, which may move, and its cancellation.
+    Call(&'a StepContext),
+    /// A moment.
+    Moment(Instant),
+}
+
+impl Until<'_> {
+    fn remaining(self) -> Duration {
+        match self {
+            Until::Call(cx) => cx.clock.remaining(),
+            Until::Moment(end) => end.saturating_duration_since(Instant::now()),
+        }
+    }
+
+    async fn stopped(self) {
+        match self {
+            Until::Call(cx) => cx.cancel.cancelled().await,
+            Until::Moment(_) => std::future::pending().await,
+        }
+    }
+}
+
 /// A line to one name server, opened when it is first needed and again after it broke.
 pub struct Client<'a> {
-    cx: &'a StepContext,
+    until: Until<'a>,
     /// As the file names it.
     pub server: String,
     stream: Option<TcpStream>,
@@ -45,11 +71,20 @@ pub enum Sent {
 impl<'a> Client<'a> {
     /// `server` is an address or a host name, with a port or without.
     pub fn new(cx: &'a StepContext, server: &str) -> Client<'a> {
-        Client { cx, server: server.to_owned(), stream: None }
+        Client::until(Until::Call(cx), server)
+    }
+
+    pub fn until(until: Until<'a>, server: &str) -> Client<'a> {
+        Client { until, server: server.to_owned(), stream: None }
     }
 
     /// Asks for one type at one name. Whatever the server says is an answer.
     pub async fn ask(&mut self, name: &Name, of_type: RecordType) -> Result<Message, StepError> {
+        Ok(self.try_ask(name, of_type).await?)
+    }
+
+    /// Like [`Client::ask`], for who wants to look at the failure.
+    pub async fn try_ask(&mut self, name: &Name, of_type: RecordType) -> Result<Message, Trouble> {
         let mut question = Message::query();
         question.metadata.recursion_desired = true;
         question.add_query(Query::query(name.clone(), of_type));
@@ -59,7 +94,7 @@ impl<'a> Client<'a> {
             Err(Failure { was_sent: true, .. }) if was_open => self.exchange(&question).await,
             first => first,
         };
-        self.decode(&bytes.map_err(|failure| failure.error)?, &question)
+        self.decode(&bytes.map_err(|failure| failure.trouble)?, &question)
     }
 
     /// The records of one type that stand at exactly this name.
@@ -90,12 +125,12 @@ impl<'a> Client<'a> {
         let mut verifier = update.finalize(signer, seconds).map_err(|_| unsignable())?.ok_or_else(unsignable)?;
         let bytes = match self.exchange(&update).await {
             Ok(bytes) => bytes,
-            Err(Failure { error, was_sent: true }) => return Ok(Sent::Unknown(error)),
-            Err(Failure { error, was_sent: false }) => return Err(error),
+            Err(Failure { trouble, was_sent: true }) => return Ok(Sent::Unknown(trouble.into())),
+            Err(Failure { trouble, was_sent: false }) => return Err(trouble.into()),
         };
         let answer = match self.decode(&bytes, &update) {
             Ok(answer) => answer,
-            Err(error) => return Ok(Sent::Unknown(error)),
+            Err(trouble) => return Ok(Sent::Unknown(trouble.into())),
         };
         let is_signed = verifier.verify(&bytes).is_ok();
         match answer.metadata.response_code {
@@ -114,15 +149,15 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn decode(&self, bytes: &[u8], question: &Message) -> Result<Message, StepError> {
+    fn decode(&self, bytes: &[u8], question: &Message) -> Result<Message, Trouble> {
         let lost = |reason: String| Trouble::Lost { server: self.server.clone(), reason };
         let answer = Message::from_vec(bytes).map_err(|e| lost(format!("it cannot be read: {e}")))?;
         if answer.metadata.id != question.metadata.id || answer.metadata.op_code != question.metadata.op_code {
-            return Err(lost("it belongs to another question".to_owned()).into());
+            return Err(lost("it belongs to another question".to_owned()));
         }
         // Servers may leave the zone section out of the answer to an update (RFC 2136 §3.8).
         if question.metadata.op_code != OpCode::Update && answer.queries != question.queries {
-            return Err(lost("it repeats another question".to_owned()).into());
+            return Err(lost("it repeats another question".to_owned()));
         }
         Ok(answer)
     }
@@ -137,10 +172,10 @@ impl<'a> Client<'a> {
             Some(stream) if !is_closed(&stream) => stream,
             _ => self.connect().await.map_err(Failure::before)?,
         };
-        let limit = ANSWER_MAX.min(self.cx.clock.remaining());
+        let limit = ANSWER_MAX.min(self.until.remaining());
         let answered = tokio::select! {
             answered = tokio::time::timeout(limit, send_and_receive(&mut stream, &bytes)) => answered,
-            () = self.cx.cancel.cancelled() => return Err(Failure::after(Trouble::Stopped)),
+            () = self.until.stopped() => return Err(Failure::after(Trouble::Stopped)),
         };
         match answered {
             Ok(Ok(answer)) => {
@@ -154,10 +189,10 @@ impl<'a> Client<'a> {
 
     async fn connect(&self) -> Result<TcpStream, Trouble> {
         let server = self.server.clone();
-        let limit = ANSWER_MAX.min(self.cx.clock.remaining());
+        let limit = ANSWER_MAX.min(self.until.remaining());
         let connected = tokio::select! {
             connected = tokio::time::timeout(limit, TcpStream::connect(address_of(&server))) => connected,
-            () = self.cx.cancel.cancelled() => return Err(Trouble::Stopped),
+            () = self.until.stopped() => return Err(Trouble::Stopped),
         };
         match connected {
             Ok(Ok(stream)) => Ok(stream),
@@ -169,17 +204,17 @@ impl<'a> Client<'a> {
 
 /// A failed exchange, and whether the server may have seen the question.
 struct Failure {
-    error: StepError,
+    trouble: Trouble,
     was_sent: bool,
 }
 
 impl Failure {
     fn before(trouble: Trouble) -> Failure {
-        Failure { error: trouble.into(), was_sent: false }
+        Failure { trouble, was_sent: false }
     }
 
     fn after(trouble: Trouble) -> Failure {
-        Failure { error: trouble.into(), was_sent: true }
+        Failure { trouble, was_sent: true }
     }
 }
 

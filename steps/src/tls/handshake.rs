@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -87,12 +87,7 @@ async fn addresses(cx: &StepContext, target: &Target) -> Result<Result<Vec<Socke
 
 async fn at(address: SocketAddr, target: &Target) -> Result<Shown, Trouble> {
     let witness = Arc::new(Witness::of(&target.cas)?);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has cipher suites for the default versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<_>)
-        .with_no_client_auth();
+    let config = config(&witness);
     let stream = TcpStream::connect(address).await.map_err(|error| Trouble::Unreachable { address, error })?;
     let connected = TlsConnector::from(Arc::new(config)).connect(target.name.clone(), stream).await;
     let shown = witness.shown();
@@ -104,6 +99,16 @@ async fn at(address: SocketAddr, target: &Target) -> Result<Shown, Trouble> {
         }
         Err(error) => Err(refused(address, target, shown, error)),
     }
+}
+
+/// A client's settings: verified by the witness, without a certificate of its own.
+pub(crate) fn config(witness: &Arc<Witness>) -> ClientConfig {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has cipher suites for the default versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::clone(witness) as Arc<_>)
+        .with_no_client_auth()
 }
 
 fn refused(address: SocketAddr, target: &Target, shown: Shown, error: io::Error) -> Trouble {
@@ -125,7 +130,7 @@ fn refused(address: SocketAddr, target: &Target, shown: Shown, error: io::Error)
 
 /// Verifies as a strict client does, and remembers what it was shown.
 #[derive(Debug)]
-struct Witness {
+pub(crate) struct Witness {
     strict: Arc<WebPkiServerVerifier>,
     shown: Mutex<Shown>,
 }
@@ -140,14 +145,16 @@ impl Witness {
         for ca in cas {
             roots.add(ca.clone()).map_err(|e| unusable(format!("`ca` cannot be used: {e}")))?;
         }
-        let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        Ok(Witness {
-            strict: strict.map_err(|e| unusable(format!("`ca` cannot be used: {e}")))?,
-            shown: Mutex::default(),
-        })
+        Witness::over(Arc::new(roots)).map_err(|e| unusable(format!("`ca` cannot be used: {e}")))
     }
 
-    fn shown(&self) -> Shown {
+    /// Trusts these CAs and no other.
+    pub(crate) fn over(roots: Arc<RootCertStore>) -> Result<Witness, VerifierBuilderError> {
+        let strict = WebPkiServerVerifier::builder_with_provider(roots, provider()).build()?;
+        Ok(Witness { strict, shown: Mutex::default() })
+    }
+
+    pub(crate) fn shown(&self) -> Shown {
         self.shown.lock().expect("no code panics while it holds what was shown").clone()
     }
 }

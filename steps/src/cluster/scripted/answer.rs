@@ -150,6 +150,9 @@ fn delete(store: &mut super::store::Store, place: &Place, options: &Value) -> Re
             json!({ "name": place.name }),
         );
     }
+    if options.pointer("/dryRun/0").and_then(Value::as_str) == Some("All") {
+        return ok(200, object);
+    }
     match object.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|all| !all.is_empty()) {
         true => {
             object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();

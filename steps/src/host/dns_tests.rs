@@ -1,0 +1,1 @@
+//! Against a zone that is served in this process.
