@@ -18,7 +18,12 @@
 //! says where they are.
 //!
 //! Without features this crate is data only, and the pure half of the engine uses it so. The feature `native` adds what an author
-//! of built-in steps needs: the trait [`native::Step`] and the [`context::StepContext`].
+//! of built-in steps needs: the trait [`native::Step`] and the [`context::StepContext`]. The feature `guest` adds what an author of a
+//! WASM step needs: the trait [`guest::GuestStep`] and what the host does for it.
+
+// Generated code of the feature `guest` names this crate as its users do.
+#[cfg(feature = "guest")]
+extern crate self as steps_sdk;
 
 pub mod error;
 pub mod grant;
@@ -29,6 +34,8 @@ pub mod value;
 
 #[cfg(feature = "native")]
 pub mod context;
+#[cfg(feature = "guest")]
+pub mod guest;
 #[cfg(feature = "native")]
 pub mod host;
 #[cfg(feature = "native")]

@@ -44,36 +44,17 @@
 //! ```
 
 use async_trait::async_trait;
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::StepContext;
 use crate::error::StepError;
+pub use crate::outcome::Done;
 use crate::outcome::{Outcome, Preview, Verdict};
-use crate::schema::SchemaError;
+use crate::schema::{SchemaError, json_schema_of};
 use crate::spec::{About, SpecSource, StepKind, StepSpec};
 use crate::value::Value;
-
-/// What `run` did, with typed outputs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Done<O> {
-    pub outputs: O,
-    /// One line for a person.
-    pub summary: String,
-    /// Everything was already as wanted; nothing was written.
-    pub same: bool,
-}
-
-impl<O> Done<O> {
-    pub fn changed(outputs: O, summary: impl Into<String>) -> Self {
-        Done { outputs, summary: summary.into(), same: false }
-    }
-
-    pub fn same(outputs: O, summary: impl Into<String>) -> Self {
-        Done { outputs, summary: summary.into(), same: true }
-    }
-}
 
 /// A step as its author writes it. Only `about` and `run` are required; what is left out answers as the contract's defaults say.
 #[async_trait]
@@ -135,7 +116,10 @@ impl<S: Step> StepHandler for S {
     }
 
     fn describe(&self) -> Result<StepSpec, SchemaError> {
-        StepSpec::new(self.about(), SpecSource { inputs: schema_of::<S::Inputs>(), outputs: schema_of::<S::Outputs>() })
+        StepSpec::new(
+            self.about(),
+            SpecSource { inputs: json_schema_of::<S::Inputs>(), outputs: json_schema_of::<S::Outputs>() },
+        )
     }
 
     async fn preview(&self, cx: &StepContext, inputs: Value) -> Result<Preview, StepError> {
@@ -160,10 +144,6 @@ impl<S: Step> StepHandler for S {
     async fn undo(&self, cx: &StepContext, inputs: Value, outputs: Option<Value>) -> Result<String, StepError> {
         Step::undo(self, cx, decode(inputs, "inputs")?, outputs.map(|o| decode(o, "outputs")).transpose()?).await
     }
-}
-
-fn schema_of<T: JsonSchema>() -> Value {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Inputs were checked against the schema before; what fails here is a late value of the wrong form.

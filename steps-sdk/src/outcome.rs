@@ -15,6 +15,26 @@ pub struct Outcome {
     pub same: bool,
 }
 
+/// What `run` did, with typed outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done<O> {
+    pub outputs: O,
+    /// One line for a person.
+    pub summary: String,
+    /// Everything was already as wanted; nothing was written.
+    pub same: bool,
+}
+
+impl<O> Done<O> {
+    pub fn changed(outputs: O, summary: impl Into<String>) -> Self {
+        Done { outputs, summary: summary.into(), same: false }
+    }
+
+    pub fn same(outputs: O, summary: impl Into<String>) -> Self {
+        Done { outputs, summary: summary.into(), same: true }
+    }
+}
+
 /// What `run` would do now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -137,6 +137,12 @@ pub struct Field {
     pub required: bool,
 }
 
+/// The JSON Schema of a Rust type, as a kind hands it over.
+#[cfg(any(feature = "native", feature = "guest"))]
+pub fn json_schema_of<T: schemars::JsonSchema>() -> Value {
+    schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+}
+
 /// Why a schema was refused, with the JSON pointer of the place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("schema at `{pointer}`: {reason}")]

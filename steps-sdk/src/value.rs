@@ -82,7 +82,7 @@ macro_rules! typed_string {
             }
         }
 
-        #[cfg(feature = "native")]
+        #[cfg(any(feature = "native", feature = "guest"))]
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
@@ -305,7 +305,7 @@ pub struct Predicate(pub String);
 #[serde(transparent)]
 pub struct Manifests(pub Vec<Value>);
 
-#[cfg(feature = "native")]
+#[cfg(any(feature = "native", feature = "guest"))]
 mod schemas {
     //! Schemas of the types whose form `typed_string!` does not give.
     use super::{ClusterName, Manifests, Predicate, Secret, Span};
