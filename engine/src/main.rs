@@ -9,7 +9,7 @@ use sandbox::dns::{Zone, ZoneSettings};
 use sandbox::tls::{Endpoint, Identity};
 
 fn main() -> ExitCode {
-    cli::main(Roof { kinds: steps::builtin(), playground })
+    cli::main(Roof { kinds: steps::builtin(), host: steps::host, playground })
 }
 
 /// The world of the demo: a zone, an endpoint that answers, and one that is brought up later.

@@ -66,8 +66,18 @@ fn arrows_of_use_go_down_only() {
         ("plan", 4),
         ("run", 5),
     ];
-    const SHELL: &[(&str, u8)] =
-        &[("disk", 0), ("journal", 3), ("report", 3), ("cluster", 3), ("seal", 3), ("load", 4), ("run", 5), ("cli", 6)];
+    const SHELL: &[(&str, u8)] = &[
+        ("disk", 0),
+        ("journal", 3),
+        ("report", 3),
+        ("cluster", 3),
+        ("seal", 3),
+        ("wasm", 3),
+        ("load", 4),
+        ("run", 5),
+        ("cases", 5),
+        ("cli", 6),
+    ];
     let mut wrong = Vec::new();
     for (name, text) in sources() {
         let (floors, inside) = match (name.strip_prefix("engine/core/src/"), name.strip_prefix("engine/src/")) {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine_core::diagnostic::Source;
-use engine_core::plan::{PLAN_FORMAT, Plan};
+use engine_core::id::Digest;
+use engine_core::plan::{PLAN_FORMAT, Plan, PlannedComponent};
 use engine_core::run::RunState;
 use serde::{Deserialize, Serialize};
 use steps_sdk::Value;
@@ -14,6 +15,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use crate::disk;
 use crate::journal::{JournalError, RunDir, values};
+use crate::load::Pinned;
 
 /// How a run was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,12 +44,16 @@ const ORIGIN: &str = "origin.json";
 const SOURCES: &str = "sources.json";
 
 /// Writes everything, each file whole or not at all, before the journal begins.
-pub fn write(dir: &RunDir, archived: &Archived) -> Result<(), CliError> {
-    let put = |path: PathBuf, value: serde_json::Result<Vec<u8>>| {
-        let bytes = value.map_err(|e| CliError::unexpected(&e))?;
-        disk::replace(&path, &bytes)
+pub fn write(dir: &RunDir, archived: &Archived, components: &[Pinned]) -> Result<(), CliError> {
+    let keep = |path: PathBuf, bytes: &[u8]| {
+        disk::replace(&path, bytes)
             .map_err(|e| state(format!("{} could not be written", path.display())).caused_by(Some(&e)))
     };
+    let put =
+        |path: PathBuf, value: serde_json::Result<Vec<u8>>| keep(path, &value.map_err(|e| CliError::unexpected(&e))?);
+    for component in components {
+        keep(component_path(dir, &component.digest), &component.bytes)?;
+    }
     put(dir.plan(), serde_json::to_vec(archived.plan.as_ref()))?;
     put(dir.source().join(SOURCES), serde_json::to_vec(&archived.sources))?;
     put(dir.source().join(ORIGIN), serde_json::to_vec(&archived.origin))
@@ -71,6 +77,25 @@ pub fn read(dir: &RunDir) -> Result<Archived, CliError> {
         sources: parse(dir.source().join(SOURCES))?,
         origin: parse(dir.source().join(ORIGIN))?,
     })
+}
+
+/// The components that the run was started with. What became of their files since then changes nothing.
+pub fn components(dir: &RunDir, plan: &Plan) -> Result<Vec<Pinned>, CliError> {
+    let read = |planned: &PlannedComponent| {
+        let path = component_path(dir, &planned.digest);
+        let bytes = std::fs::read(&path)
+            .map_err(|e| state(format!("{} cannot be read", path.display())).caused_by(Some(&e)))?;
+        if Digest::of_bytes(&bytes) != planned.digest {
+            return Err(state(format!("{} is not what the run was started with", path.display()))
+                .hint("nothing was changed; put the component with this digest there, or start a new run"));
+        }
+        Ok(Pinned { name: planned.name.clone(), digest: planned.digest.clone(), bytes: bytes.into() })
+    };
+    plan.components.iter().map(read).collect()
+}
+
+fn component_path(dir: &RunDir, digest: &Digest) -> PathBuf {
+    dir.source().join(format!("{digest}.wasm"))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<T, CliError> {

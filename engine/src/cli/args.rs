@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::wasm;
+
 /// Runs one workflow over many clusters: a plan before, a journal during, a resume after anything.
 #[derive(Debug, Parser)]
 #[command(name = "engine", version, disable_version_flag = true, disable_help_subcommand = true, max_term_width = 100)]
@@ -54,6 +56,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Prints the version
     Version(VersionArgs),
+    /// Compiles a component from standard input to standard output, within limits; the program starts itself with this
+    #[command(hide = true, name = wasm::SUBCOMMAND)]
+    CompileComponent,
 }
 
 /// A workflow and what its inputs are.

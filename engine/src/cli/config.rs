@@ -19,6 +19,8 @@ pub struct Config {
     pub seal_key: Option<PathBuf>,
     /// Where a seal key of our own is made.
     pub data: PathBuf,
+    /// Compiled components; may be deleted at any time.
+    pub cache: PathBuf,
     pub directory: PathBuf,
     pub stdout: Look,
     pub stderr: Look,
@@ -42,6 +44,7 @@ impl Config {
             })?,
         };
         let data = xdg(&environment, "XDG_DATA_HOME", ".local/share").unwrap_or_else(|| state.with_extension("data"));
+        let cache = xdg(&environment, "XDG_CACHE_HOME", ".cache").unwrap_or_else(|| state.with_extension("cache"));
         let (stdout, stderr) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         // A flag that came from the environment is there again when the proposed command is typed.
         let mut repeated = Vec::new();
@@ -56,6 +59,7 @@ impl Config {
             state: directory.join(state),
             seal_key: common.seal_key.as_ref().map(|path| directory.join(path)),
             data,
+            cache,
             stdout: look(&environment, stdout),
             stderr: look(&environment, stderr),
             stderr_is_terminal: stderr,

@@ -9,7 +9,7 @@ use super::{print, session};
 use crate::report::{explain, kinds};
 
 pub fn explain(args: ExplainArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let registry = session::registry(roof);
+    let registry = session::registry(roof, config);
     let names: Vec<String> = registry.names().map(ToString::to_string).collect();
     let described = registry.specs(&names).map_err(|e| CliError::unexpected(&e))?.described;
     let specs: Vec<&steps_sdk::StepSpec> = described.values().map(AsRef::as_ref).collect();

@@ -10,7 +10,7 @@ use super::workflow::{self, Planned};
 use super::{Roof, print, session};
 
 pub fn graph(args: GraphArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let Planned { plan, .. } = workflow::planned(&args.workflow, &session::registry(roof), config)?;
+    let Planned { plan, .. } = workflow::planned(&args.workflow, &session::registry(roof, config), config)?;
     let text = match args.output {
         Drawing::Tree => render::tree(&plan),
         Drawing::Mermaid => render::mermaid(&plan),

@@ -30,6 +30,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use steps_sdk::host::Host;
 use steps_sdk::native::StepHandler;
 
 use args::{Cli, Command};
@@ -38,9 +39,12 @@ pub use demo::{Eventually, Playground, StartPlayground};
 use error::CliError;
 pub use exit::Exit;
 
-/// What only `main` may name: the kinds, and the sandbox of the demo.
+use crate::wasm;
+
+/// What only `main` may name: the kinds, what the engine does for custom steps, and the sandbox of the demo.
 pub struct Roof {
     pub kinds: Vec<Arc<dyn StepHandler>>,
+    pub host: fn() -> Host,
     pub playground: StartPlayground,
 }
 
@@ -50,6 +54,9 @@ pub fn main(roof: Roof) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if matches!(cli.command, Command::CompileComponent) {
+        return compile_component();
+    }
     trace(cli.common.verbose);
     let ended = Config::read(&cli.common).and_then(|config| dispatch(cli, config, roof));
     match ended {
@@ -76,6 +83,18 @@ fn dispatch(cli: Cli, config: Config, roof: Roof) -> Result<Exit, CliError> {
         Command::Logs(args) => logs::logs(args, &config),
         Command::Demo(args) => demo::demo(args, &config, &roof),
         Command::Version(args) => version::version(args),
+        Command::CompileComponent => unreachable!("it is carried out before anything of the environment is read"),
+    }
+}
+
+/// In a child, which has no environment and whose standard output is not for people.
+fn compile_component() -> ExitCode {
+    match wasm::compile_child(std::io::stdin().lock(), std::io::stdout().lock()) {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            print::tell(&format!("{error}\n"));
+            Exit::Unexpected.into()
+        }
     }
 }
 

@@ -21,8 +21,9 @@ use crate::run::attempt::Desk;
 use crate::run::forecast;
 
 pub fn plan(args: PlanArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let registry = session::registry(roof);
-    let Planned { plan, .. } = workflow::planned(&args.workflow, &registry, config)?;
+    let registry = session::registry(roof, config);
+    let Planned { plan, components, .. } = workflow::planned(&args.workflow, &registry, config)?;
+    let registry = session::bound(&registry, &plan, &components)?;
     let origin = workflow::origin(&args.workflow, &args.clusters, false, config)?;
     workflow::check_contexts(&plan, &origin.contexts)?;
     let state = RunState::new(Arc::new(plan));

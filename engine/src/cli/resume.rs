@@ -35,7 +35,8 @@ pub fn resume(args: ResumeArgs, config: &Config, roof: &Roof) -> Result<Exit, Cl
         archived.plan = Arc::new(plan);
     }
     // Everything that can refuse comes before the journal is opened: opening raises the epoch, nothing else.
-    let registry = session::registry(roof);
+    let components = archive::components(&dir, &archived.plan)?;
+    let registry = session::bound(&session::registry(roof, config), &archived.plan, &components)?;
     acceptable(&archived.plan, &registry)?;
     let state_dir = StateDir::open(&config.state).map_err(|e| CliError::of(Exit::State, &e))?;
     let lock = run::take_lock(&state_dir, &archived.plan.lock, dir.id(), config)?;

@@ -20,11 +20,12 @@ use crate::report::RunView;
 use crate::run::runner::Opening;
 
 pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let registry = session::registry(roof);
-    let Planned { mut plan, sources } = workflow::planned(&args.workflow, &registry, config)?;
+    let registry = session::registry(roof, config);
+    let Planned { mut plan, sources, components } = workflow::planned(&args.workflow, &registry, config)?;
     workflow::limit(&mut plan, args.view.parallel, args.view.per_cluster);
     let origin = workflow::origin(&args.workflow, &args.clusters, args.view.fail_fast, config)?;
     workflow::check_contexts(&plan, &origin.contexts)?;
+    let registry = session::bound(&registry, &plan, &components)?;
     let archived = Archived { plan: Arc::new(plan), sources, origin };
 
     let state = StateDir::open(&config.state).map_err(|e| CliError::of(Exit::State, &e))?;
@@ -37,7 +38,7 @@ pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError
         let secrets = session::secrets(&archived.origin, &state, config, &clusters)?;
         let dir = state.run(&id);
         dir.create().map_err(archive::journal)?;
-        archive::write(&dir, &archived)?;
+        archive::write(&dir, &archived, &components)?;
         let journal = FileJournal::create(&dir, &lock).map_err(archive::journal)?;
         let opening = Opening { events: vec![session::started(&archived.plan, config)], ask: Vec::new() };
         let session = Session {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine_core::id::RunId;
-use engine_core::plan::{Facts, Plan, evaluate_outputs};
-use engine_core::run::{Event, RunOutcome, RunState};
+use engine_core::plan::{Facts, Plan, PlannedComponent, evaluate_outputs};
+use engine_core::run::{Event, Granted, RunOutcome, RunState};
 use steps_sdk::context::ClusterHandle;
 use steps_sdk::{Secret, Value};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use super::exit::Exit;
 use super::{interrupts, print, status};
 use crate::cluster;
 use crate::journal::{Journal, RunDir, StateDir};
-use crate::load::Registry;
+use crate::load::{Pinned, Registry, Workshop, WorkshopSettings};
 use crate::report::setting::{Identity, Pin};
 use crate::report::summary::{Output, OutputValue};
 use crate::report::{Ending, Reporter, RunView, Setting, json, live, plain, quiet};
@@ -28,6 +28,7 @@ use crate::run::attempt::Desk;
 use crate::run::runner::{Left, Means, Opening, RunError, Runner};
 use crate::run::secrets::SecretStore;
 use crate::seal::{Keystore, SealKeySource};
+use crate::wasm::Compiler;
 
 /// The clusters of a plan, each with its identity checked.
 pub struct Clusters {
@@ -99,8 +100,16 @@ async fn open(
     Ok(clusters)
 }
 
-pub fn registry(roof: &Roof) -> Arc<Registry> {
-    Arc::new(Registry::new(roof.kinds.iter().cloned()))
+/// The kinds of this binary, and the means to make those of components.
+pub fn registry(roof: &Roof, config: &Config) -> Registry {
+    let compiler = || Ok(Compiler::Child { program: std::env::current_exe()? });
+    let settings = WorkshopSettings { cache: config.cache.clone(), compiler, host: roof.host };
+    Registry::new(roof.kinds.iter().cloned(), Workshop::new(settings))
+}
+
+/// With the kinds of the plan's components, which may do what the plan grants.
+pub fn bound(registry: &Registry, plan: &Plan, components: &[Pinned]) -> Result<Arc<Registry>, CliError> {
+    registry.bound(plan, components).map(Arc::new).map_err(|error| CliError::of(Exit::Invalid, &error))
 }
 
 /// Where secrets come from. The seal key is read or made only when something is sealed or opened.
@@ -154,9 +163,10 @@ impl Session<'_> {
         let resume = config.suggest.resume(&run);
         let leave = format!("\nleft at once, which is as safe as a crash; go on with: {resume}\n");
         let (stops, stopped, listening) = interrupts::listen(leave).map_err(|e| CliError::unexpected(&e))?;
+        let is_first = state.head().started.is_none();
         let desk = Desk {
             run: run.clone(),
-            registry,
+            registry: Arc::clone(&registry),
             clusters: clusters.handles,
             secrets: Arc::new(secrets),
             cancel: CancellationToken::new(),
@@ -183,6 +193,10 @@ impl Session<'_> {
         };
         // The run is over and recorded; a screen that is gone changes nothing about that.
         let _ = reporter.finish(&ending);
+        // A resumed run used more than this process knows of.
+        if is_first && left.outcome == RunOutcome::Succeeded && !matches!(progress, Progress::Json | Progress::Quiet) {
+            print::tell(&unused_grants(&registry.unused_grants(left.state.plan())));
+        }
         Ok(match left.outcome {
             RunOutcome::Cancelled => stopped.exit().unwrap_or(Exit::Interrupted),
             outcome => status::exit_of(Some(outcome)),
@@ -256,7 +270,25 @@ pub fn started(plan: &Plan, config: &Config) -> Event {
         steps: plan.steps.len(),
         by: config.person.clone(),
         binary: super::version::BINARY.to_owned(),
+        granted: plan.components.iter().map(granted).collect(),
     }
+}
+
+fn granted(component: &PlannedComponent) -> Granted {
+    Granted {
+        component: component.name.clone(),
+        digest: component.digest.clone(),
+        grants: component.grants.indices().map(|index| component.grants.words(index)).collect(),
+    }
+}
+
+/// What a file grants and nothing needed: a person who takes it away loses nothing.
+fn unused_grants(unused: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for (component, grant) in unused {
+        text.push_str(&format!("note: `{component}` was granted, and never used: {grant}\n"));
+    }
+    text
 }
 
 /// The runtime of a command that waits for the outside.

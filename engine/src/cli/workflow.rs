@@ -13,18 +13,19 @@ use super::config::Config;
 use super::error::CliError;
 use super::exit::Exit;
 use super::print;
-use crate::load::{self, LoadError, Loaded, Registry};
+use crate::load::{self, LoadError, Loaded, Pinned, Registry};
 use crate::report::problems::{self, Checked};
 
-/// A plan and the files that it was made of.
+/// A plan and what it was made of.
 pub struct Planned {
     pub plan: Plan,
     pub sources: Vec<Source>,
+    pub components: Vec<Pinned>,
 }
 
 /// Loads, checks and plans. Problems are printed here; warnings do not stop anything.
 pub fn planned(args: &WorkflowArgs, registry: &Registry, config: &Config) -> Result<Planned, CliError> {
-    let Loaded { mut sources, workflow, problems, .. } = loaded(&args.file, registry)?;
+    let Loaded { mut sources, workflow, components, problems, .. } = loaded(&args.file, registry)?;
     let Some(workflow) = workflow else {
         return Err(invalid(&problems, &sources, config));
     };
@@ -34,7 +35,7 @@ pub fn planned(args: &WorkflowArgs, registry: &Registry, config: &Config) -> Res
             if !problems.is_empty() {
                 print::tell(&problems::text(&[Checked { problems: &problems, sources: &sources }], &config.stderr));
             }
-            Ok(Planned { plan, sources })
+            Ok(Planned { plan, sources, components })
         }
         Err(more) => Err(invalid(&[problems, more].concat(), &sources, config)),
     }

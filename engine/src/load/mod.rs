@@ -1,24 +1,28 @@
 //! Reads what a workflow is made of, and hands it to the pure stages: the file itself, then the YAML files that its steps name.
 //!
 //! ```text
-//!  registry.rs  the kinds of this binary, each described when it is first needed
-//!  files.rs     a file, a directory or a pattern, within limits
+//!  registry.rs    the kinds of this binary, each described when it is first needed, and those of components
+//!  components.rs  components: read, described, and bound to what a plan grants
+//!  files.rs       a file, a directory or a pattern, within limits
 //! ```
 //!
 //! Only here are files of a workflow read. Which ones is for `workflow` to say: it is asked once without any, and again with what
 //! it missed.
 
+mod components;
 mod files;
 mod registry;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine_core::diagnostic::{Problem, Source, SourceId};
 use engine_core::limits::SOURCE_BYTES_MAX;
 use engine_core::syntax;
 use engine_core::workflow::{self, Files, Workflow};
 
+pub use components::{Pinned, Workshop, WorkshopSettings};
 pub use registry::Registry;
 
 /// A workflow with everything it is made of.
@@ -30,6 +34,8 @@ pub struct Loaded {
     pub paths: Vec<Option<PathBuf>>,
     /// Only when nothing is wrong with it.
     pub workflow: Option<Workflow>,
+    /// The components that its steps use.
+    pub components: Vec<Pinned>,
     /// Errors and warnings, in the order of the file.
     pub problems: Vec<Problem>,
 }
@@ -65,7 +71,16 @@ pub fn load_source(
     registry: &Registry,
 ) -> Result<Loaded, LoadError> {
     let (document, mut problems) = syntax::parse(SourceId(0), &source);
-    let specs = registry.specs(&workflow::kinds_used(&document))?;
+    let mut specs = registry.specs(&workflow::kinds_used(&document))?;
+    let mut components = Vec::new();
+    for used in workflow::components_used(&document) {
+        let loaded = registry.workshop().describe(folder, &used).map(|(pinned, loaded, described)| {
+            components.push(pinned);
+            specs.described.extend(described.into_iter().map(|spec| (spec.kind.to_string(), Arc::new(spec))));
+            loaded
+        });
+        specs.components.insert(used.name, loaded);
+    }
     let mut sources = vec![source];
     let mut paths = vec![file];
     let mut files = Files::default();
@@ -93,7 +108,7 @@ pub fn load_source(
     let is_sound = !problems.iter().any(Problem::is_error);
     problems.extend(reading.problems);
     problems.sort_by_key(|problem| problem.at);
-    Ok(Loaded { sources, paths, workflow: reading.workflow.filter(|_| is_sound), problems })
+    Ok(Loaded { sources, paths, components, workflow: reading.workflow.filter(|_| is_sound), problems })
 }
 
 #[cfg(test)]

@@ -1,20 +1,28 @@
-//! The kinds of this binary. Describing one builds its schemas, so only those that a workflow uses are described, each once.
+//! The kinds that can be used: those of this binary, and those of components. Describing a built-in one makes its schemas, so only
+//! those that a workflow uses are described, each once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use engine_core::plan::Plan;
 use engine_core::workflow::Specs;
 use steps_sdk::native::StepHandler;
 use steps_sdk::{StepKind, StepSpec};
 
 use super::LoadError;
+use super::components::{self, Opened, Pinned, Workshop};
+use crate::wasm::{GrantUsage, WasmError};
 
 /// Every kind with the code that carries it out.
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Registry {
     kinds: BTreeMap<StepKind, Kind>,
+    workshop: Arc<Workshop>,
+    /// What the components of a plan have used, by component.
+    used: BTreeMap<String, Arc<GrantUsage>>,
 }
 
+#[derive(Clone)]
 struct Kind {
     handler: Arc<dyn StepHandler>,
     spec: OnceLock<Result<Arc<StepSpec>, String>>,
@@ -23,14 +31,43 @@ struct Kind {
 impl Registry {
     /// # Panics
     /// When two handlers answer to one name: the list of built-in steps is wrong.
-    pub fn new(handlers: impl IntoIterator<Item = Arc<dyn StepHandler>>) -> Registry {
-        let mut kinds = BTreeMap::new();
+    pub fn new(handlers: impl IntoIterator<Item = Arc<dyn StepHandler>>, workshop: Workshop) -> Registry {
+        let mut registry = Registry { kinds: BTreeMap::new(), workshop: Arc::new(workshop), used: BTreeMap::new() };
         for handler in handlers {
-            let kind = handler.kind();
-            let before = kinds.insert(kind.clone(), Kind { handler, spec: OnceLock::new() });
-            assert!(before.is_none(), "two steps are called `{kind}`");
+            registry.add(handler);
         }
-        Registry { kinds }
+        registry
+    }
+
+    fn add(&mut self, handler: Arc<dyn StepHandler>) {
+        let kind = handler.kind();
+        let before = self.kinds.insert(kind.clone(), Kind { handler, spec: OnceLock::new() });
+        assert!(before.is_none(), "two steps are called `{kind}`");
+    }
+
+    /// With the kinds of a plan's components, which may do what that plan grants. Compiles what is not in the cache, and blocks
+    /// meanwhile.
+    pub fn bound(&self, plan: &Plan, pinned: &[Pinned]) -> Result<Registry, WasmError> {
+        let mut bound = self.clone();
+        for planned in &plan.components {
+            let component = pinned.iter().find(|pinned| pinned.name == planned.name && pinned.digest == planned.digest);
+            let component = component.expect("a plan names only components that were loaded for it");
+            let Opened { handlers, used } = self.workshop.open(planned, &component.bytes)?;
+            bound.used.insert(planned.name.clone(), used);
+            for handler in handlers {
+                bound.add(handler);
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Grants of the plan that no call has used so far: component and words.
+    pub fn unused_grants(&self, plan: &Plan) -> Vec<(String, String)> {
+        components::unused(&plan.components, &self.used)
+    }
+
+    pub fn workshop(&self) -> &Workshop {
+        &self.workshop
     }
 
     pub fn handler(&self, kind: &StepKind) -> Option<&Arc<dyn StepHandler>> {

@@ -66,7 +66,7 @@ fn with_files(files: &[(&str, &str)], written: &str) -> (tempfile::TempDir, Load
     )
     .unwrap();
     let handlers: [Arc<dyn StepHandler>; 1] = [Arc::new(Documents)];
-    let loaded = load(path.to_str().unwrap(), &Registry::new(handlers)).unwrap();
+    let loaded = load(path.to_str().unwrap(), &registry_of(handlers)).unwrap();
     (room, loaded)
 }
 
@@ -96,7 +96,13 @@ fn what_is_wrong_with_such_a_file_is_told_at_its_name_or_in_it() {
 }
 
 fn registry() -> Registry {
-    Registry::new([])
+    registry_of([])
+}
+
+fn registry_of(handlers: impl IntoIterator<Item = Arc<dyn StepHandler>>) -> Registry {
+    let compiler = || Ok(crate::wasm::Compiler::InProcess);
+    let host = || unreachable!("no component is called here");
+    Registry::new(handlers, Workshop::new(WorkshopSettings { cache: "not-used".into(), compiler, host }))
 }
 
 #[test]

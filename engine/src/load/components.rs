@@ -1,0 +1,144 @@
+//! The components that a workflow uses: read from where the file says, described by `wasm` before the pure stages, and bound to what
+//! the plan grants after them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use engine_core::id::Digest;
+use engine_core::plan::PlannedComponent;
+use engine_core::workflow::{ComponentSource, LoadedComponent, NotLoaded, UsedComponent};
+use miette::Diagnostic;
+use steps_sdk::StepSpec;
+use steps_sdk::host::Host;
+use steps_sdk::native::StepHandler;
+
+use crate::report::codes;
+use crate::wasm::{Bound, Compiler, Components, GrantUsage, Settings, WasmError};
+
+/// What components are made with.
+pub struct WorkshopSettings {
+    /// Compiled code goes to `wasm/` below it.
+    pub cache: PathBuf,
+    pub compiler: fn() -> io::Result<Compiler>,
+    /// Makes the host functions; only workflows with components need them.
+    pub host: fn() -> Host,
+}
+
+/// Describes and opens components. Nothing is made before the first one is met: most workflows use none.
+pub struct Workshop {
+    settings: WorkshopSettings,
+    opened: OnceLock<Result<Components, WasmError>>,
+    host: OnceLock<Host>,
+}
+
+/// The bytes that a workflow means by a name.
+#[derive(Debug, Clone)]
+pub struct Pinned {
+    /// The family of its kinds.
+    pub name: String,
+    pub digest: Digest,
+    pub bytes: Arc<[u8]>,
+}
+
+/// A component that can be called, with the count of what it uses.
+pub(super) struct Opened {
+    pub handlers: Vec<Arc<dyn StepHandler>>,
+    pub used: Arc<GrantUsage>,
+}
+
+impl Workshop {
+    pub fn new(settings: WorkshopSettings) -> Workshop {
+        Workshop { settings, opened: OnceLock::new(), host: OnceLock::new() }
+    }
+
+    pub fn components(&self) -> Result<&Components, WasmError> {
+        let opened = self.opened.get_or_init(|| {
+            let compiler = (self.settings.compiler)().map_err(|error| WasmError::NotReady {
+                reason: format!("this program does not find itself: {error}"),
+            })?;
+            Components::new(Settings { cache: self.settings.cache.join("wasm"), compiler })
+        });
+        opened.as_ref().map_err(WasmError::clone)
+    }
+
+    pub fn host(&self) -> &Host {
+        self.host.get_or_init(self.settings.host)
+    }
+
+    /// Reads and describes one component. Relative paths start at `folder`.
+    pub(super) fn describe(
+        &self,
+        folder: &Path,
+        used: &UsedComponent,
+    ) -> Result<(Pinned, LoadedComponent, Vec<StepSpec>), NotLoaded> {
+        let bytes = self.read(folder, &used.source)?;
+        let described = self.components().and_then(|components| components.describe(&bytes));
+        let described = described.map_err(|error| not_loaded(&error))?;
+        let specs = described.specs(&used.name).map_err(|error| not_loaded(&error))?;
+        let pinned = Pinned { name: used.name.clone(), digest: described.digest.clone(), bytes: bytes.into() };
+        let kinds = specs.iter().map(|spec| spec.kind.to_string()).collect();
+        Ok((pinned, LoadedComponent { digest: described.digest.clone(), kinds }, specs))
+    }
+
+    /// Makes the kinds of a component callable within the grants of a plan.
+    pub(super) fn open(&self, planned: &PlannedComponent, bytes: &[u8]) -> Result<Opened, WasmError> {
+        let component = self.components()?.component(bytes)?;
+        let used = Arc::new(GrantUsage::default());
+        let bound = Bound {
+            grants: Arc::new(planned.grants.clone()),
+            limits: planned.limits,
+            host: self.host().clone(),
+            used: Arc::clone(&used),
+        };
+        Ok(Opened { handlers: component.handlers(&planned.name, bound), used })
+    }
+
+    fn read(&self, folder: &Path, source: &ComponentSource) -> Result<Vec<u8>, NotLoaded> {
+        let ComponentSource::File(path) = source else {
+            return Err(NotLoaded {
+                code: "W015",
+                message: format!("`{source}` is in a registry, and this version of engine reads components from files"),
+                help: "fetch the component with a client of the registry, and name the `.wasm` file".to_owned(),
+            });
+        };
+        let path = folder.join(path);
+        std::fs::read(&path).map_err(|error| NotLoaded {
+            code: "W014",
+            message: format!("the component {} cannot be read: {error}", path.display()),
+            help: "paths start where the workflow lies; `engine step build` says where it puts a component".to_owned(),
+        })
+    }
+}
+
+/// A problem of a component as the file's problem.
+fn not_loaded(error: &WasmError) -> NotLoaded {
+    let mut message = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            let _ = write!(message, ": {text}");
+        }
+        next = cause.source();
+    }
+    NotLoaded { code: code_of(error), message, help: error.help().map(|help| help.to_string()).unwrap_or_default() }
+}
+
+/// miette hands codes out as text; the literal is that of its section in docs/errors.md, which every code has.
+fn code_of(error: &WasmError) -> &'static str {
+    let code = error.code().map(|code| code.to_string()).unwrap_or_default();
+    codes::section(&code).expect("every code has a section in docs/errors.md").code
+}
+
+/// Grants that no call has used, by component, in words.
+pub(super) fn unused(planned: &[PlannedComponent], used: &BTreeMap<String, Arc<GrantUsage>>) -> Vec<(String, String)> {
+    let unused = planned.iter().flat_map(|component| {
+        let counts = used.get(&component.name).map(|used| used.counts()).unwrap_or_default();
+        let never = component.grants.indices().filter(move |index| !counts.contains_key(index));
+        never.map(|index| (component.name.clone(), component.grants.words(index)))
+    });
+    unused.collect()
+}
