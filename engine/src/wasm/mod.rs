@@ -25,6 +25,7 @@
 //!  trap.rs        from the end of a guest to a step error
 //!  component.rs   a component that is ready, and its kinds as step handlers
 //!  components.rs  all components of the process
+//!  testing/       guests for tests, made without a toolchain
 //! ```
 //!
 //! Nobody who runs a component has to trust it. It computes within limits of memory and time, touches the outside only through
@@ -50,6 +51,11 @@ mod speech;
 mod trap;
 mod wasi;
 mod words;
+
+#[cfg(any(test, feature = "test-guests"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use compile::{Compiler, SUBCOMMAND, compile_child};
 pub use component::Component;
