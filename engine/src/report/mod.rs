@@ -49,6 +49,8 @@ pub mod failure;
 
 pub mod summary;
 
+pub mod custom;
+
 pub mod plan;
 
 pub mod plan_json;

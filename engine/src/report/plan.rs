@@ -4,6 +4,7 @@ use engine_core::plan::{Expectation, Forecast, PlannedStep, StepForecast};
 use steps_sdk::outcome::{Certainty, Change, ChangeAction, Preview};
 use steps_sdk::{StepError, Value};
 
+use super::custom;
 use super::line::Line;
 use super::look::{Look, Style};
 use super::plan_json::Totals;
@@ -56,6 +57,7 @@ fn head(sheet: &mut Sheet<'_>, forecast: &Forecast, setting: &PlanSetting) {
         sheet.push_fit(Line::new().with(Style::Quiet, "  cluster  ").text(text));
     }
     sheet.gap();
+    custom::section(sheet, &custom::of_plan(plan));
 }
 
 /// Widths that hold for all rows.
@@ -312,7 +314,7 @@ fn sums(sheet: &mut Sheet<'_>, forecast: &Forecast) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{assert_fits, forecast, setting, wide_plan};
+    use super::super::sample::{assert_fits, forecast, plan_with_cdn, setting, wide_plan};
     use super::*;
 
     fn plan_setting(look: Look, full: bool) -> PlanSetting {
@@ -332,6 +334,15 @@ mod tests {
             assert_fits(&text);
             insta::assert_snapshot!(format!("plan_{name}"), text);
         }
+    }
+
+    #[test]
+    fn a_plan_shows_what_its_custom_steps_may_do_before_what_changes() {
+        let forecast = Forecast { plan: plan_with_cdn(), ..forecast() };
+        let text = text(&forecast, &plan_setting(Look::plain(), false));
+        assert_fits(&text);
+        let (head, _) = text.split_once("certainty").unwrap();
+        insta::assert_snapshot!(head);
     }
 
     #[test]

@@ -9,11 +9,17 @@ use serde_json::json;
 use steps_sdk::Value;
 use steps_sdk::outcome::{Certainty, ChangeAction, Preview};
 
+use super::custom;
+
 /// `engine.plan/v1`.
 pub fn json(forecast: &Forecast) -> Value {
     let steps: Vec<Value> =
         forecast.plan.steps.iter().zip(&forecast.steps).map(|(step, forecast)| step_json(step, forecast)).collect();
-    json!({ "schema": "engine.plan/v1", "digest": forecast.plan.digest, "steps": steps, "totals": Totals::of(forecast) })
+    let components: Vec<Value> = custom::of_plan(&forecast.plan).iter().map(custom::json).collect();
+    json!({
+        "schema": "engine.plan/v1", "digest": forecast.plan.digest, "components": components, "steps": steps,
+        "totals": Totals::of(forecast),
+    })
 }
 
 fn step_json(step: &PlannedStep, forecast: &StepForecast) -> Value {
@@ -105,14 +111,20 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::forecast;
+    use super::super::sample::{cdn, forecast, plan_with_cdn};
     use super::*;
 
     #[test]
     fn json_has_exactly_the_fields_of_the_schema() {
         let json = json(&forecast());
-        assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["schema", "digest", "steps", "totals"]);
+        assert_eq!(
+            json.as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["schema", "digest", "components", "steps", "totals"]
+        );
         assert_eq!(json["schema"], "engine.plan/v1");
+        assert_eq!(json["components"], json!([]));
+        let custom = super::json(&Forecast { plan: plan_with_cdn(), ..forecast() });
+        assert_eq!(custom["components"], json!([custom::json(&cdn())]));
         let steps = json["steps"].as_array().unwrap();
         for step in steps {
             let mut fields: Vec<&str> = step.as_object().unwrap().keys().map(String::as_str).collect();

@@ -8,11 +8,13 @@ use engine_core::id::{Digest, Epoch, RunId, Sequence, StepId, Timestamp};
 use engine_core::plan::*;
 use engine_core::run::{Event, Outputs, Recorded, RunOutcome};
 use serde_json::json;
+use steps_sdk::grant::{DnsGrant, Grants, GuestLimits, HttpGrant, Inject, KubernetesGrant, KubernetesVerb};
 use steps_sdk::outcome::FieldChange;
 use steps_sdk::spec::TimeLimit;
 use steps_sdk::value::ClusterName;
-use steps_sdk::{Certainty, Change, ChangeAction, Effect, EffectOf, Preview, StepError};
+use steps_sdk::{Certainty, Change, ChangeAction, Effect, EffectOf, Preview, Secret, StepError};
 
+use super::custom::Custom;
 use super::setting::{Identity, Pin, Setting};
 use super::{Ending, Look, Notice, Out, RunView, Suggest};
 
@@ -110,6 +112,46 @@ fn empty_plan() -> Plan {
         kinds: Default::default(),
         inputs: [("domain".to_owned(), json!("zheng.example.io"))].into(),
     }
+}
+
+/// A component with one grant of each sort.
+pub fn cdn() -> Custom {
+    Custom {
+        name: "cdn".into(),
+        source: "./steps/cdn.wasm".into(),
+        digest: Digest::of_bytes(b"cdn"),
+        grants: Grants {
+            http: vec![HttpGrant {
+                origin: "https://api.cdn.example".into(),
+                methods: vec!["GET".into(), "PUT".into()],
+                paths: vec!["/v1/zones/*".into()],
+                private: false,
+                inject: Some(Inject {
+                    secret: Secret::Env { name: "CDN_TOKEN".into() },
+                    header: "authorization".into(),
+                    format: "Bearer {}".into(),
+                }),
+            }],
+            kubernetes: vec![KubernetesGrant {
+                cluster: ClusterName("hub".into()),
+                namespace: Some("kcp-zheng".into()),
+                verbs: vec![KubernetesVerb::Get, KubernetesVerb::List],
+                kinds: vec!["Service".into()],
+                names: Vec::new(),
+            }],
+            dns: vec![DnsGrant { domain: "zheng.example.io".into() }],
+        },
+        limits: GuestLimits { wall_ms: 30_000, ..GuestLimits::default() },
+    }
+}
+
+/// [`plan`] with a component.
+pub fn plan_with_cdn() -> Plan {
+    let Custom { name, source, digest, grants, limits } = cdn();
+    let mut plan = plan();
+    plan.components =
+        vec![PlannedComponent { name, source, digest, grants, limits, at: Place::new(SourceId(0), 0, 0) }];
+    plan
 }
 
 pub fn run() -> RunId {

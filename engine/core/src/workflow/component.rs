@@ -133,7 +133,8 @@ fn read(node: &Node, specs: &Specs, families: &BTreeSet<String>, decoder: &mut D
             None
         }
         Some(Err(reason)) => {
-            decoder.problems.push(Problem::error(reason.code, source.at, &reason.message).help(&reason.help));
+            let problem = Problem::error(reason.code, source.at, &reason.message);
+            decoder.problems.push(if reason.help.is_empty() { problem } else { problem.help(&reason.help) });
             None
         }
         Some(Ok(loaded)) => Some(Component {

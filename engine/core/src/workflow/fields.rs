@@ -57,7 +57,7 @@ const LEGAL: [(&str, &str); 44] = [
     ("k8s", "a child of `grant`: `k8s CLUSTER { verbs get; kinds Service }`"),
     ("methods", "a child of `http` in a `grant`: `methods GET PUT`"),
     ("path", "a child of `http` in a `grant`: `path \"/v1/*\"`"),
-    ("private", "a child of `http` in a `grant`: `private #true`"),
+    ("private", "a property of `http` in a `grant`: `private=#true`"),
     ("inject", "a child of `http` in a `grant`: `inject secret=NAME header=Authorization`"),
     ("verbs", "a child of `k8s` in a `grant`: `verbs get list`"),
     ("kinds", "a child of `k8s` in a `grant`: `kinds Service`"),

@@ -20,7 +20,7 @@ use crate::syntax::{Arg, Node, TextStyle};
 
 const GRANT: Form = Form { what: "`grant`", args_max: 0, props: &[], children: &["http", "k8s", "dns"] };
 const HTTP: Form =
-    Form { what: "`http`", args_max: 1, props: &[], children: &["methods", "path", "private", "inject"] };
+    Form { what: "`http`", args_max: 1, props: &["private"], children: &["methods", "path", "private", "inject"] };
 const INJECT: Form = Form { what: "`inject`", args_max: 0, props: &["secret", "header", "format"], children: &[] };
 const K8S: Form = Form { what: "`k8s`", args_max: 1, props: &["namespace"], children: &["verbs", "kinds", "names"] };
 const DNS: Form = Form { what: "`dns`", args_max: 1, props: &[], children: &[] };
@@ -72,15 +72,31 @@ fn http(node: &Node, decoder: &mut Decoder<'_>) -> Option<WrittenHttp> {
             paths.push(text(arg, permit::Form::Path, "path", decoder));
         }
     }
-    let private = only_child(node, "private", decoder.problems).is_some_and(|child| private(child, decoder.problems));
+    let private = private(node, decoder.problems);
     let inject = only_child(node, "inject", decoder.problems).and_then(|child| inject(child, decoder));
     Some(WrittenHttp { origin: origin?, methods, paths, private, inject, at: node.head() })
 }
 
-/// `private` alone grants it, as it does for every field that is true or false.
+/// Written as every field is that is true or false: a property, or a child that may stand alone.
 fn private(node: &Node, problems: &mut Vec<Problem>) -> bool {
-    check_form(node, &Form { what: "`private`", args_max: 1, props: &[], children: &[] }, problems);
-    node.args.first().is_none_or(|arg| fields::flag(arg, "`private`", problems).unwrap_or(false))
+    let child = only_child(node, "private", problems);
+    if let (Some(child), Some(prop)) = (child, node.prop("private")) {
+        problems.push(
+            Problem::error("L235", child.name.at, "`private` is given twice")
+                .related(prop.name.at, "first given here")
+                .help("leave one of them out"),
+        );
+    }
+    if let Some(child) = child {
+        check_form(child, &Form { what: "`private`", args_max: 1, props: &[], children: &[] }, problems);
+    }
+    match (node.prop("private").map(|prop| &prop.value), child) {
+        (Some(arg), _) => fields::flag(arg, "`private`", problems).unwrap_or(false),
+        (None, Some(child)) => {
+            child.args.first().is_none_or(|arg| fields::flag(arg, "`private`", problems).unwrap_or(false))
+        }
+        (None, None) => false,
+    }
 }
 
 fn method(arg: &Arg, decoder: &mut Decoder<'_>) -> Option<String> {

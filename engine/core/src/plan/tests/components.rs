@@ -39,6 +39,21 @@ fn inputs_are_filled_into_grants() {
 }
 
 #[test]
+fn private_addresses_are_granted_in_each_way_of_writing_what_is_true() {
+    for (written, granted) in [
+        ("{ private #true }", true),
+        ("{ private }", true),
+        ("private=#true", true),
+        ("private=#false", false),
+        ("{ private #false }", false),
+        ("", false),
+    ] {
+        let plan = plan(&with_grants(&format!("http \"https://a.example\" {written}"), "quiet"));
+        assert_eq!(plan.components[0].grants.http[0].private, granted, "{written}");
+    }
+}
+
+#[test]
 fn a_step_touches_the_clusters_that_its_component_is_granted() {
     let text = format!("{}step b uses=value.set {{ x 1 }}\n", with_grants(GRANTS, "record"));
     let plan = plan(&text);

@@ -25,6 +25,15 @@ input regions type="list<region>" { default { - name=a cluster=eu ; - name=b clu
 secret token { from env=TOKEN }
 cluster eu { kubeconfig context=eu ; identity uid="1-2" }
 cluster us { kubeconfig file="us.yaml" }
+use "./cdn.wasm" as=cdn {
+    grant {
+        http "https://api.cdn.example" private=#true { methods GET PUT ; path "/v1/zones/*" "/${inputs.domain}" ; inject secret=token header=X-Key format="k {}" }
+        http "https://${inputs.domain}" { methods POST }
+        k8s "${clusters.us}" namespace="n${inputs.n}" { verbs get list ; kinds Service ; names "a-${inputs.n}" }
+        dns "*"
+    }
+    limits memory="64MiB" wall="30s" cpu="5s"
+}
 step names uses=value.set { api "api.${inputs.domain}" ; all "${inputs.regions.map(r, r.name)}" ; deep { x 1 ; y { - a ; - b } } }
 step leaf uses=p.leaf { common-name "${names.api}" ; dns "${names.api}" "x.example.io" ; keep secret on=eu namespace=n name=s ; usage server client }
 step first uses=k.apply on=eu { object kind=A { metadata name="${names.api}" } ; object kind=B ; wait condition=Ready until="object.x == 1" for="5m" }
@@ -35,6 +44,8 @@ for-each r in="inputs.regions" key="r.name" as=region parallel=1 on-failure=fini
     step name uses=d.records { zone "${inputs.domain}" server=s key=token ; record auto "${r.name}.${inputs.domain}" "${apply.address}" ttl=60 ; wait resolves=#true for="5m" }
     step late uses=d.records { zone "a.b" ; for-each s in="name.names" { record A "${s}" "${apply.ref}" } }
 }
+step record uses=cdn.record { name "${names.api}" }
+step purge uses=cdn.purge needs=record on=eu
 step after uses=t.every needs=region when="failed(first) || succeeded(first)" { text "${region['a'].apply.ref} ${run.id}" ; secret "${leaf.key}" ; after first }
 step end uses=k.wait { until "object.status == 'x'" ; wait for="1m" ; retry attempts=2 ; tags a b ; doc "End." ; undo keep }
 output api "https://${names.api}"

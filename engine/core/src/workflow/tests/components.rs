@@ -151,6 +151,9 @@ fn grants_of_http_are_held_to_what_can_be_sent() {
     wrong("path", &[("L204", "path")]);
     wrong("path \"/a\" x=1", &[("L203", "x")]);
     wrong("private soon", &[("L205", "soon")]);
+    wrong("private; private", &[("L235", "private")]);
+    check_grant("http \"https://a.example\" private=#true { private }", &[("L235", "private")]);
+    check_grant("http \"https://a.example\" private=1", &[("L205", "1")]);
     wrong("privat #true", &[("L203", "privat")]);
     wrong("inject secret=tokn header=X-Key", &[("L211", "tokn")]);
     wrong("inject secret=\"${token}\" header=X-Key", &[("L223", "\"${token}\"")]);
