@@ -42,7 +42,7 @@ const TYPES: [RecordType; 10] = [
 /// The resolvers of one machine.
 pub(super) struct Resolvers {
     /// Asked for the list each time: laptops move.
-    servers: fn() -> Vec<String>,
+    servers: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Of every authoritative server.
     port: u16,
 }
@@ -50,7 +50,7 @@ pub(super) struct Resolvers {
 impl Resolvers {
     pub(super) fn of_machine() -> Resolvers {
         let servers = || written_down(&std::fs::read_to_string(RESOLVERS).unwrap_or_default());
-        Resolvers { servers, port: 53 }
+        Resolvers { servers: Box::new(servers), port: 53 }
     }
 
     async fn ask(

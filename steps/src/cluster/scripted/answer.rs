@@ -58,10 +58,15 @@ pub(super) fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Response
                     .cloned()
                     .map(bare)
                     .collect();
+                let from = query.get("continue").and_then(|place| place.parse().ok()).unwrap_or(0);
+                let page: Vec<Value> =
+                    items.iter().skip(from).take(state.page.unwrap_or(usize::MAX)).cloned().collect();
+                let next = from + page.len();
+                let next = if next < items.len() { next.to_string() } else { String::new() };
                 ok(
                     200,
-                    json!({ "kind": format!("{}List", kind.kind), "apiVersion": path.version, "items": items,
-                            "metadata": { "resourceVersion": state.store.version.to_string() } }),
+                    json!({ "kind": format!("{}List", kind.kind), "apiVersion": path.version, "items": page,
+                            "metadata": { "resourceVersion": state.store.version.to_string(), "continue": next } }),
                 )
             }
         };

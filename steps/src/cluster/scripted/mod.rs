@@ -82,6 +82,8 @@ struct State {
     /// The request of this number, from 1, fails so.
     fault: Option<(usize, Fault)>,
     is_down: bool,
+    /// Objects in one answer to a list; all of them without it.
+    page: Option<usize>,
 }
 
 impl ApiServer {
@@ -164,6 +166,11 @@ impl ApiServer {
     pub(crate) fn fail(&self, number: usize, fault: Fault) {
         let mut state = self.state();
         state.fault = Some((state.requests.len() + number, fault));
+    }
+
+    /// Answers lists in pages of this many, however many are asked for.
+    pub(crate) fn pages(&self, size: usize) {
+        self.state().page = Some(size);
     }
 
     /// While it is down, every connection is refused; watches end.
