@@ -34,6 +34,11 @@ deny:
 snap:
     cargo insta review
 
+# the WASM components that we ship, into steps/custom/built (two minutes the first time)
+guests:
+    steps/custom/build
+    cd steps/custom && cargo test
+
 # ratios against bare limits of this machine
 bench:
     cargo build --release -p engine -p engine-bench

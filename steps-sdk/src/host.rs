@@ -64,7 +64,7 @@ pub enum HttpError {
     Other(String),
 }
 
-/// HTTP/1.1 and HTTP/2. Redirects are never followed; no proxy, cookie or credential of the machine is used. A host name is resolved
+/// HTTP/1.1, one connection for each request. Redirects are never followed; no proxy, cookie or credential of the machine is used. A host name is resolved
 /// once, its addresses are checked, and the connection goes to one of those.
 #[async_trait]
 pub trait Http: Send + Sync {

@@ -219,6 +219,17 @@ async fn a_private_address_is_not_connected_to_without_the_word_for_it() {
 }
 
 #[tokio::test]
+async fn the_machines_own_name_leads_to_itself_and_is_judged_like_any_other() {
+    let server = Server::of(text("HTTP/1.1 200 OK\nContent-Length: 0\n\n")).await;
+    let url = format!("http://localhost:{}/", server.address.port());
+    let machine = Client::of_machine();
+    let refused = machine.send(HttpRequest { private: false, ..request(&url) }).await.unwrap_err();
+    assert!(refused.to_string().contains("localhost leads to "), "{refused}");
+    assert_eq!(server.connections(), 0);
+    assert_eq!(machine.send(request(&url)).await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer_like_any_other() {
     let secret = Server::of(text("HTTP/1.1 200 OK\nContent-Length: 6\n\nsecret")).await;
     for status in [301, 302, 303, 307, 308] {
