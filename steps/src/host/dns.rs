@@ -135,9 +135,9 @@ async fn zone_of(resolver: &mut Client<'_>, name: &Name) -> Result<Name, DnsErro
     loop {
         let answer = resolver.try_ask(&at, RecordType::SOA).await.map_err(troubled)?;
         refused(&resolver.server, answer.metadata.response_code, true)?;
-        let records = answer.answers.iter().chain(&answer.authorities);
+        let mut records = answer.answers.iter().chain(&answer.authorities);
         // An alias shows the zone in which it ends, which is another one: the name's own is above it.
-        let apex = records.filter(|record| record.record_type() == RecordType::SOA && record.name.zone_of(name)).next();
+        let apex = records.find(|record| record.record_type() == RecordType::SOA && record.name.zone_of(name));
         match apex {
             Some(soa) => return Ok(soa.name.clone()),
             None if at.is_root() => {
