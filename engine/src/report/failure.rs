@@ -2,6 +2,7 @@
 
 use steps_sdk::ErrorClass;
 
+use super::codes;
 use super::RunView;
 use super::line::Line;
 use super::look::Style;
@@ -57,10 +58,11 @@ pub fn tell(sheet: &mut Sheet<'_>, step: &StepView, view: &RunView, setting: &Se
     }
     sheet.labelled("done", Style::Normal, &done(view));
     if let Some(error) = &step.error {
-        let more = format!("more: {}", setting.suggest.explain(&error.code));
-        match &error.help {
-            Some(help) => sheet.labelled("help", Style::Normal, &format!("{help}\n{more}")),
-            None => sheet.labelled("help", Style::Normal, &more),
+        // A custom step has codes of its own, which this binary cannot explain.
+        let more = codes::section(&error.code).map(|section| format!("more: {}", setting.suggest.explain(section.code)));
+        let lines: Vec<&str> = error.help.as_deref().into_iter().chain(more.as_deref()).collect();
+        if !lines.is_empty() {
+            sheet.labelled("help", Style::Normal, &lines.join("\n"));
         }
     }
     sheet.command("logs", Style::Normal, &setting.suggest.logs(&view.run, &step.id));
