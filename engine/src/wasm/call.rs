@@ -5,7 +5,8 @@ use std::sync::Arc;
 use steps_sdk::{Outcome, Preview, StepError, Verdict};
 use wasmtime::{Store, UpdateDeadline};
 
-use super::bindings::{StepPre, handler, types};
+use super::bindings::{Step, StepPre, handler, spoken, types};
+use super::compile::reason_of;
 use super::convert;
 use super::guest::Guest;
 use super::limits::HANDED_OVER_BYTES_MAX;
@@ -67,10 +68,13 @@ async fn put(
     store: &mut Store<Guest>,
     question: Question,
 ) -> wasmtime::Result<Result<Answer, StepError>> {
+    if matches!(question, Question::Describe) {
+        return describe(code, store).await.map(Ok);
+    }
     let step = code.instantiate_async(&mut *store).await?;
     let handler: &handler::Guest = step.engine_step_handler();
     Ok(match question {
-        Question::Describe => Ok(Answer::Described(handler.call_describe(store).await?)),
+        Question::Describe => unreachable!("it was asked above"),
         Question::Preview(call) => {
             read(handler.call_preview(store, &call).await?, |answer| convert::preview(answer).map(Answer::Previewed))
         }
@@ -89,6 +93,20 @@ async fn put(
             read(handler.call_release(store, &call, &name, &data).await?, |()| Ok(Answer::Released))
         }
     })
+}
+
+/// The first call of a component, which finds out too whether all of its exports have the types of the contract.
+async fn describe(code: &StepPre<Guest>, store: &mut Store<Guest>) -> wasmtime::Result<Answer> {
+    let instance = code.instance_pre().instantiate_async(&mut *store).await?;
+    let step = Step::new(&mut *store, &instance).map_err(|error| Unfit { reason: reason_of(&error) })?;
+    Ok(Answer::Described(step.engine_step_handler().call_describe(store).await?))
+}
+
+/// The exports of a component are not those of the contract under whose name it comes.
+#[derive(Debug, thiserror::Error)]
+#[error("it does not fit `{}`: {reason}", spoken())]
+pub(super) struct Unfit {
+    reason: String,
 }
 
 fn read<T>(

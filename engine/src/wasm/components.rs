@@ -11,17 +11,18 @@ use wasmtime::component::Component as Code;
 
 use super::bindings::StepPre;
 use super::cache::Cache;
-use super::call::{self, Answer, Question};
+use super::call::{self, Answer, Question, Unfit};
 use super::compile::Compiler;
 use super::component::Component;
 use super::describe::{Description, Kind};
 use super::error::{Refusal, WasmError};
 use super::examine::{self, Contract};
 use super::guest::Guest;
+use super::imports;
 use super::limits::{DESCRIBE_CPU, DESCRIBE_WALL};
 use super::machine::Machine;
 use super::meter::Time;
-use super::{imports, trap};
+use super::trap::{self, Fault};
 
 /// Where compiled code is kept, and who compiles.
 pub struct Settings {
@@ -93,6 +94,12 @@ impl Components {
         self.compiled.load(Ordering::Relaxed)
     }
 
+    /// Machine code of a component, for a test that hands it in as a component.
+    #[cfg(test)]
+    pub(super) fn precompiled(&self, bytes: &[u8]) -> Vec<u8> {
+        self.compiler.compile(&self.machine.engine, bytes).unwrap()
+    }
+
     /// Makes a component ready, or remembers that it is refused.
     fn make(&self, known: &mut Known, bytes: &[u8], digest: &Digest) -> Result<Arc<Component>, WasmError> {
         examine::bytes(bytes)?;
@@ -158,6 +165,9 @@ impl Components {
         let kinds = match answer {
             Ok(Answer::Described(kinds)) => kinds,
             Ok(_) => unreachable!("`describe` is answered by kinds"),
+            Err(Fault::Trap(trap)) if trap.is::<Unfit>() => {
+                return Err(Refusal::Invalid { reason: trap.root_cause().to_string() }.into());
+            }
             Err(fault) => {
                 let error = trap::explain(fault, &guest, "the component");
                 // What may be the machine's fault is not held against the component.

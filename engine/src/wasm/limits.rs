@@ -29,7 +29,7 @@ pub const RANDOM_BYTES_MAX: u32 = 64 << 10;
 pub const KINDS_MAX: usize = 100;
 
 /// `describe` answers from what is built into the component.
-pub const DESCRIBE_CPU: Duration = Duration::from_secs(10);
+pub const DESCRIBE_CPU: Duration = Duration::from_secs(3);
 pub const DESCRIBE_WALL: Duration = Duration::from_secs(30);
 
 /// Native stack of a guest; deep recursion of interpreters fits.

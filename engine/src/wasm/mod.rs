@@ -26,6 +26,7 @@
 //!  component.rs   a component that is ready, and its kinds as step handlers
 //!  components.rs  all components of the process
 //!  testing/       guests for tests, made without a toolchain
+//!  hostile/       tests: guests that mean harm
 //! ```
 //!
 //! Nobody who runs a component has to trust it. It computes within limits of memory and time, touches the outside only through
@@ -52,6 +53,8 @@ mod trap;
 mod wasi;
 mod words;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(any(test, feature = "test-guests"))]
 pub mod testing;
 #[cfg(test)]

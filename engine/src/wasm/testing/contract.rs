@@ -8,6 +8,54 @@ use wit_parser::{Function, InterfaceId, Resolve, SizeAlign, Type, TypeDefKind, W
 
 const WIT: &str = include_str!("../../../../steps-sdk/wit/step.wit");
 
+/// Parts of WASI 0.2 that runtimes import, and a world with them.
+const WASI: [(&str, &str); 5] = [
+    (
+        "io.wit",
+        "package wasi:io@0.2.3;
+        interface error { resource error { to-debug-string: func() -> string; } }
+        interface poll { resource pollable { ready: func() -> bool; block: func(); } poll: func(in: list<borrow<pollable>>) -> list<u32>; }
+        interface streams {
+            use error.{error}; use poll.{pollable};
+            variant stream-error { last-operation-failed(error), closed }
+            resource input-stream { read: func(len: u64) -> result<list<u8>, stream-error>; subscribe: func() -> pollable; }
+            resource output-stream {
+                check-write: func() -> result<u64, stream-error>;
+                blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>;
+            }
+        }",
+    ),
+    (
+        "clocks.wit",
+        "package wasi:clocks@0.2.3;
+        interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
+        interface monotonic-clock { use wasi:io/poll@0.2.3.{pollable}; now: func() -> u64; subscribe-duration: func(when: u64) -> pollable; }",
+    ),
+    ("random.wit", "package wasi:random@0.2.3; interface random { get-random-bytes: func(len: u64) -> list<u8>; get-random-u64: func() -> u64; }"),
+    (
+        "cli.wit",
+        "package wasi:cli@0.2.3;
+        interface environment { get-environment: func() -> list<tuple<string, string>>; get-arguments: func() -> list<string>; }
+        interface exit { exit: func(status: result); }
+        interface stdin { use wasi:io/streams@0.2.3.{input-stream}; get-stdin: func() -> input-stream; }
+        interface stdout { use wasi:io/streams@0.2.3.{output-stream}; get-stdout: func() -> output-stream; }
+        interface stderr { use wasi:io/streams@0.2.3.{output-stream}; get-stderr: func() -> output-stream; }",
+    ),
+    (
+        "system.wit",
+        "package test:system@0.1.0;
+        interface sockets { connect: func(address: string) -> u32; }
+        world system {
+            include engine:step/step@0.1.0;
+            import wasi:cli/environment@0.2.3; import wasi:cli/exit@0.2.3; import wasi:cli/stdin@0.2.3;
+            import wasi:cli/stdout@0.2.3; import wasi:cli/stderr@0.2.3;
+            import wasi:io/error@0.2.3; import wasi:io/poll@0.2.3; import wasi:io/streams@0.2.3;
+            import wasi:clocks/wall-clock@0.2.3; import wasi:clocks/monotonic-clock@0.2.3; import wasi:random/random@0.2.3;
+            import sockets;
+        }",
+    ),
+];
+
 pub(super) struct Contract {
     pub(super) resolve: Resolve,
     pub(super) world: WorldId,
@@ -28,18 +76,45 @@ pub(super) struct Part {
 }
 
 impl Contract {
+    /// The contract, and a system around the guest.
     pub(super) fn new() -> Contract {
+        Contract::edited(|wit| wit)
+    }
+
+    /// With a contract that somebody else wrote.
+    pub(super) fn edited(edit: impl FnOnce(String) -> String) -> Contract {
         let mut resolve = Resolve::default();
-        let package = resolve.push_str("step.wit", WIT).expect("the contract parses");
-        let world = resolve.select_world(&[package], Some("step")).expect("the contract has the world `step`");
+        let step = resolve.push_str("step.wit", &edit(WIT.to_owned())).expect("the contract parses");
+        let mut packages = vec![step];
+        // The system names this version of the contract, so it is there only beside it.
+        let is_ours =
+            resolve.packages[step].name.version.as_ref().is_some_and(|version| version.to_string() == "0.1.0");
+        for (name, wit) in WASI.iter().filter(|_| is_ours) {
+            packages.push(resolve.push_str(name, wit).expect("the system parses"));
+        }
+        let world = packages.last().map(|last| resolve.select_world(&[*last], None)).expect("a package");
+        let world = world.expect("each package that comes last has one world");
         let mut sizes = SizeAlign::default();
         sizes.fill(&resolve);
         Contract { resolve, world, sizes }
     }
 
+    /// By its name in `engine:step`, or by its whole name.
     fn interface(&self, name: &str) -> InterfaceId {
-        let found = self.resolve.interfaces.iter().find(|(_, interface)| interface.name.as_deref() == Some(name));
-        found.unwrap_or_else(|| panic!("the contract has no interface `{name}`")).0
+        let whole = self.whole_name(name);
+        let mut interfaces = self.resolve.interfaces.iter().map(|(id, _)| id);
+        let found = interfaces.find(|id| self.resolve.id_of(*id).as_ref() == Some(&whole));
+        found.unwrap_or_else(|| panic!("there is no interface `{whole}`"))
+    }
+
+    /// `engine:step/report@0.1.0` for `report`, with the version of this contract.
+    pub(super) fn whole_name(&self, name: &str) -> String {
+        if name.contains('/') {
+            return name.to_owned();
+        }
+        let step =
+            self.resolve.packages.iter().find(|(_, package)| package.name.name == "step").expect("the contract").1;
+        step.name.interface_id(name)
     }
 
     pub(super) fn function(&self, interface: &str, name: &str) -> &Function {

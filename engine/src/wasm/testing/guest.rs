@@ -20,6 +20,7 @@ pub struct Guest {
     kinds: Value,
     verbs: BTreeMap<&'static str, (Vec<Do>, Value)>,
     memory: String,
+    allocate: String,
     items: String,
 }
 
@@ -33,6 +34,8 @@ pub enum Do {
     Call { interface: &'static str, function: &'static str, args: Vec<Value>, keep: Vec<Vec<&'static str>> },
     /// The inputs become the outputs.
     Inputs,
+    /// One of these, by the number of the attempt: one component serves many cases.
+    ByAttempt(Vec<Vec<Do>>),
 }
 
 /// A kind with the fields that tests seldom care about filled in.
@@ -58,6 +61,7 @@ impl Default for Guest {
                 ("describe", (Vec::new(), Value::Null)),
             ]),
             memory: "(memory (export \"memory\") 2)".into(),
+            allocate: ALLOCATE.into(),
             items: String::new(),
         }
     }
@@ -100,6 +104,14 @@ impl Guest {
         self
     }
 
+    /// The body of its `cabi_realloc`, in place of one that allocates.
+    #[must_use]
+    pub fn allocate(mut self, body: &str) -> Guest {
+        self.allocate =
+            format!("(func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) (local $i i32) {body})");
+        self
+    }
+
     /// Functions, tables and globals of its own.
     #[must_use]
     pub fn items(mut self, items: &str) -> Guest {
@@ -117,51 +129,171 @@ impl Guest {
         pack_for(&contract, module.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{module}"))
     }
 
-    fn module(&self, contract: &Contract) -> String {
+    pub(super) fn module(&self, contract: &Contract) -> String {
         let mut image = Image::new(DATA);
-        let mut imports: BTreeMap<(&str, &str), String> = BTreeMap::new();
+        let mut imports = BTreeMap::new();
         let mut functions = String::new();
+        let handler = contract.whole_name("handler");
         for (verb, (doing, answer)) in &self.verbs {
             let function = contract.function("handler", verb);
             let result = function.result.expect("every verb answers");
             let answer = if *verb == "describe" { &self.kinds } else { answer };
             let at = contract.place(&mut image, &result, answer);
-            let mut code = String::new();
-            for one in doing {
-                match one {
-                    Do::Wat(instructions) => code.push_str(instructions),
-                    Do::Inputs => {
-                        let call = function.params.first().expect("a verb with a call").ty;
-                        let inputs = contract.path(&call, 0, &[INPUTS])[0].at;
-                        let outputs = contract.path(&result, at, &["ok", "outputs"])[1].at;
-                        for part in [0, 4] {
-                            let (from, to) = (inputs + part, outputs + part);
-                            let _ =
-                                write!(code, "(i32.store (i32.const {to}) (i32.load offset={from} (local.get $call)))");
-                        }
-                    }
-                    Do::Call { interface, function, args, keep } => {
-                        let slot = slot(contract, verb, &result, at, answer, !keep.is_empty());
-                        let called = call(contract, &mut image, interface, function, args, keep, slot);
-                        imports.insert((interface, function), called.0);
-                        code.push_str(&called.1);
-                    }
-                }
-            }
             let param = if function.params.is_empty() { "" } else { "(param $call i32)" };
+            let call = function.params.first().map(|param| param.ty);
+            let mut body = Body {
+                contract,
+                image: &mut image,
+                imports: &mut imports,
+                verb,
+                call,
+                result,
+                at,
+                code: String::new(),
+            };
+            for one in doing {
+                body.write(one);
+            }
+            let code = body.code;
             let _ = writeln!(
                 functions,
-                "(func (export \"engine:step/handler@0.1.0#{verb}\") {param} (result i32) (local $i i32) (local $n i64) \
-                 {code} (i32.const {at}))"
+                "(func (export \"{handler}#{verb}\") {param} (result i32) (local $i i32) (local $n i64) {code} (i32.const {at}))"
             );
         }
         let imports: String = imports.into_values().collect();
         let data: String = image.bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let (memory, items, end) = (&self.memory, &self.items, image.end().next_multiple_of(16));
+        let (memory, allocate, items) = (&self.memory, &self.allocate, &self.items);
+        let end = image.end().next_multiple_of(16);
         format!(
-            "(module {imports}\n{memory}\n(global $heap (mut i32) (i32.const {end}))\n{ALLOCATE}\n{items}\n{functions}\
+            "(module {imports}\n{memory}\n(global $heap (mut i32) (i32.const {end}))\n{allocate}\n{items}\n{functions}\
              (data (i32.const {DATA}) \"{data}\"))"
         )
+    }
+}
+
+/// The instructions of one verb, as they are written.
+struct Body<'a> {
+    contract: &'a Contract,
+    image: &'a mut Image,
+    /// By interface and function.
+    imports: &'a mut BTreeMap<(&'static str, &'static str), String>,
+    verb: &'a str,
+    call: Option<Type>,
+    result: Type,
+    /// Where the answer lies.
+    at: u32,
+    code: String,
+}
+
+impl Body<'_> {
+    fn write(&mut self, one: &Do) {
+        match one {
+            Do::Wat(instructions) => self.code.push_str(instructions),
+            Do::Inputs => {
+                let (inputs, outputs) = (self.field_of_call(INPUTS), self.part_of_answer(&["ok", "outputs"]));
+                for part in [0, 4] {
+                    let (from, to) = (inputs + part, outputs + part);
+                    let _ =
+                        write!(self.code, "(i32.store (i32.const {to}) (i32.load offset={from} (local.get $call)))");
+                }
+            }
+            Do::ByAttempt(choices) => {
+                let attempt = self.field_of_call("attempt");
+                for (number, choice) in choices.iter().enumerate() {
+                    let number = number + 1;
+                    let _ = write!(
+                        self.code,
+                        "(if (i32.eq (i32.load offset={attempt} (local.get $call)) (i32.const {number})) (then "
+                    );
+                    for one in choice {
+                        self.write(one);
+                    }
+                    self.code.push_str("))");
+                }
+            }
+            Do::Call { interface, function, args, keep } => self.call(interface, function, args, keep),
+        }
+    }
+
+    fn field_of_call(&self, field: &str) -> u32 {
+        let call = self.call.expect("a verb with a call");
+        self.contract.path(&call, 0, &[field])[0].at
+    }
+
+    fn part_of_answer(&self, path: &[&str]) -> u32 {
+        self.contract.path(&self.result, self.at, path).last().expect("a path").at
+    }
+
+    /// Where the text of the answer lies, which a call may replace.
+    fn text_of_answer(&self) -> u32 {
+        match self.verb {
+            "run" => self.part_of_answer(&["ok", "summary"]),
+            "undo" => self.part_of_answer(&["ok"]),
+            "preview" => self.part_of_answer(&["ok", "later"]),
+            "verify" => self.part_of_answer(&["ok", "unknown"]),
+            other => panic!("`{other}` has no text to keep anything in"),
+        }
+    }
+
+    fn call(&mut self, interface: &'static str, function: &'static str, args: &[Value], keep: &[Vec<&'static str>]) {
+        let declared = self.contract.function(interface, function).clone();
+        let signature = self.contract.resolve.wasm_signature(AbiVariant::GuestImport, &declared);
+        assert!(!signature.indirect_params, "`{function}` takes more parameters than are written here");
+        let mut given: Vec<(&str, u64)> = Vec::new();
+        for (param, arg) in declared.params.iter().zip(args) {
+            given.extend(self.contract.flat(self.image, &param.ty, arg));
+        }
+        let mut back = 0;
+        if signature.retptr {
+            back = self.image.room(self.contract.size(declared.result.as_ref().expect("a result")), 8);
+            given.push(("i32", back.into()));
+        }
+        let (result, after) = match (signature.retptr, &declared.result) {
+            (false, Some(Type::U64)) => ("(result i64)", "(local.set $n)"),
+            (false, Some(_)) => ("(result i32)", "(local.set $i)"),
+            _ => ("", ""),
+        };
+        let (whole, name) =
+            (self.contract.whole_name(interface), format!("${}.{function}", interface.replace('/', "_")));
+        let params: Vec<&str> = given.iter().map(|(core, _)| *core).collect();
+        self.imports.insert(
+            (interface, function),
+            format!("(import \"{whole}\" \"{function}\" (func {name} (param {}) {result}))\n", params.join(" ")),
+        );
+        for (core, number) in &given {
+            let _ = write!(self.code, "({core}.const {number})");
+        }
+        let _ = write!(self.code, "(call {name}) {after}");
+        if let Some(result) = declared.result.filter(|_| signature.retptr) {
+            for path in keep {
+                self.keep(&result, back, path);
+            }
+        }
+    }
+
+    /// Makes a part of a call's result the text of the answer, if the result has that part.
+    fn keep(&mut self, result: &Type, back: u32, path: &[&str]) {
+        let parts = self.contract.path(result, back, path);
+        let slot = self.text_of_answer();
+        self.code.push_str("(block $keep");
+        for (at, case) in parts.iter().filter_map(|part| part.tag) {
+            let _ = write!(self.code, "(br_if $keep (i32.ne (i32.load8_u (i32.const {at})) (i32.const {case})))");
+        }
+        let last = parts.last().expect("a path");
+        if last.ty.is_some() {
+            for part in [0, 4] {
+                let (from, to) = (last.at + part, slot + part);
+                let _ = write!(self.code, "(i32.store (i32.const {to}) (i32.load (i32.const {from})))");
+            }
+        } else {
+            let (at, len) = self.image.text(path.last().expect("a path"));
+            let behind = slot + 4;
+            let _ = write!(
+                self.code,
+                "(i32.store (i32.const {slot}) (i32.const {at})) (i32.store (i32.const {behind}) (i32.const {len}))"
+            );
+        }
+        self.code.push(')');
     }
 }
 
@@ -178,94 +310,3 @@ const ALLOCATE: &str = r#"
       (then unreachable))))
   (memory.copy (local.get $at) (local.get $old) (local.get $size))
   (local.get $at))"#;
-
-/// Where the text of an answer lies, for what a call keeps.
-fn slot(contract: &Contract, verb: &str, result: &Type, at: u32, answer: &Value, is_needed: bool) -> u32 {
-    if !is_needed {
-        return 0;
-    }
-    let path: &[&str] = match verb {
-        "run" => &["ok", "summary"],
-        "undo" => &["ok"],
-        "preview" => &["ok", "later"],
-        "verify" => &["ok", "unknown"],
-        other => panic!("`{other}` has no text to keep anything in"),
-    };
-    assert!(answer.get("ok").is_some(), "only a good answer keeps something");
-    contract.path(result, at, path).last().expect("a path").at
-}
-
-/// The import, and the instructions of one call.
-fn call(
-    contract: &Contract,
-    image: &mut Image,
-    interface: &str,
-    function: &str,
-    args: &[Value],
-    keep: &[Vec<&'static str>],
-    slot: u32,
-) -> (String, String) {
-    let declared = contract.function(interface, function).clone();
-    let signature = contract.resolve.wasm_signature(AbiVariant::GuestImport, &declared);
-    assert!(!signature.indirect_params, "`{function}` takes more parameters than are written here");
-    let mut given: Vec<(&str, u64)> = Vec::new();
-    for (param, arg) in declared.params.iter().zip(args) {
-        given.extend(contract.flat(image, &param.ty, arg));
-    }
-    let mut back = 0;
-    if signature.retptr {
-        back = image.room(contract.size(declared.result.as_ref().expect("a result")), 8);
-        given.push(("i32", back.into()));
-    }
-    let params: Vec<&str> = given.iter().map(|(core, _)| *core).collect();
-    let (result, after) = match (signature.retptr, &declared.result) {
-        (false, Some(Type::U64)) => ("(result i64)", "(local.set $n)"),
-        (false, Some(_)) => ("(result i32)", "(local.set $i)"),
-        _ => ("", ""),
-    };
-    let name = format!("${interface}.{function}");
-    let import = format!(
-        "(import \"engine:step/{interface}@0.1.0\" \"{function}\" (func {name} (param {}) {result}))\n",
-        params.join(" ")
-    );
-    let mut code: String = given.iter().map(|(core, number)| format!("({core}.const {number})")).collect();
-    let _ = write!(code, "(call {name}) {after}");
-    if let Some(result) = declared.result.filter(|_| signature.retptr) {
-        for (number, path) in keep.iter().enumerate() {
-            code.push_str(&keep_part(contract, image, &result, back, path, slot, number));
-        }
-    }
-    (import, code)
-}
-
-fn keep_part(
-    contract: &Contract,
-    image: &mut Image,
-    result: &Type,
-    back: u32,
-    path: &[&str],
-    slot: u32,
-    number: usize,
-) -> String {
-    let parts = contract.path(result, back, path);
-    let mut code = format!("(block $keep{number}");
-    for (at, case) in parts.iter().filter_map(|part| part.tag) {
-        let _ = write!(code, "(br_if $keep{number} (i32.ne (i32.load8_u (i32.const {at})) (i32.const {case})))");
-    }
-    let last = parts.last().expect("a path");
-    if last.ty.is_some() {
-        for part in [0, 4] {
-            let (from, to) = (last.at + part, slot + part);
-            let _ = write!(code, "(i32.store (i32.const {to}) (i32.load (i32.const {from})))");
-        }
-    } else {
-        let (at, len) = image.text(path.last().expect("a path"));
-        let _ = write!(
-            code,
-            "(i32.store (i32.const {slot}) (i32.const {at})) (i32.store (i32.const {}) (i32.const {len}))",
-            slot + 4
-        );
-    }
-    code.push(')');
-    code
-}

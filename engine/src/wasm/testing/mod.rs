@@ -15,5 +15,5 @@ mod pack;
 mod world;
 
 pub use guest::{Do, Guest, kind};
-pub use pack::pack;
-pub use world::{Scripted, World};
+pub use pack::{pack, pack_edited};
+pub use world::{Scripted, World, cluster};

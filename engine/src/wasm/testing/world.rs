@@ -142,6 +142,7 @@ pub struct World {
     /// What secrets open to.
     pub secret: String,
     pub clusters: Vec<ClusterHandle>,
+    pub attempt: u32,
     /// Log lines, waiting reasons, memos and holds of the guest, one line each.
     pub said: Arc<Mutex<Vec<String>>>,
 }
@@ -156,9 +157,20 @@ impl Default for World {
             cancel: CancellationToken::new(),
             secret: "s3cr3t-t0ken".into(),
             clusters: Vec::new(),
+            attempt: 1,
             said: Arc::default(),
         }
     }
+}
+
+/// A cluster of this name that nothing can be asked: the scripted host answers for it.
+///
+/// # Panics
+/// Outside of a runtime, where no client can be made.
+pub fn cluster(name: &str) -> ClusterHandle {
+    let nowhere = "http://127.0.0.1:9".parse().expect("an address");
+    let client = kube::Client::try_from(kube::Config::new(nowhere)).expect("a client that connects to nothing yet");
+    ClusterHandle::new(name.into(), format!("uid-{name}"), client, Arc::new(|| Ok(String::new())))
 }
 
 impl World {
@@ -181,7 +193,7 @@ impl World {
             step: "test".into(),
             owner: "owner".into(),
             once: "once".into(),
-            attempt: 1,
+            attempt: self.attempt,
             on: None,
         };
         let around = Surroundings {
