@@ -2,8 +2,8 @@
 //!
 //! This half touches the world; the pure half is `engine-core`. In reading order, from the ground up: adapters that know nothing of
 //! each other ([`journal`], [`report`], [`cluster`], [`seal`], [`wasm`], over [`disk`]); [`load`], which reads what a workflow is made of;
-//! [`run`], the asynchronous shell around the pure state of a run; and [`cli`], the only code that reads the environment,
-//! prints and exits.
+//! [`run`], the asynchronous shell around the pure state of a run, and [`cases`], which carries out one call over a mocked world; and
+//! [`cli`], the only code that reads the environment, prints and exits.
 
 mod disk;
 
@@ -20,5 +20,7 @@ pub mod wasm;
 pub mod load;
 
 pub mod run;
+
+pub mod cases;
 
 pub mod cli;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::step::StepCommand;
 use crate::wasm;
 
 /// Runs one workflow over many clusters: a plan before, a journal during, a resume after anything.
@@ -54,6 +55,9 @@ pub enum Command {
     Logs(LogsArgs),
     /// Shows the whole in a minute: a real workflow without a cluster, one failure, one resume
     Demo(DemoArgs),
+    /// Custom steps: made, built, tried out and tested without a cluster
+    #[command(subcommand)]
+    Step(StepCommand),
     /// Prints the version
     Version(VersionArgs),
     /// Compiles a component from standard input to standard output, within limits; the program starts itself with this

@@ -23,6 +23,7 @@ mod run;
 mod runs;
 mod session;
 mod status;
+mod step;
 mod version;
 mod workflow;
 
@@ -82,6 +83,7 @@ fn dispatch(cli: Cli, config: Config, roof: Roof) -> Result<Exit, CliError> {
         Command::Status(args) => status::status(args, &config),
         Command::Logs(args) => logs::logs(args, &config),
         Command::Demo(args) => demo::demo(args, &config, &roof),
+        Command::Step(command) => step::step(command, &config, &roof),
         Command::Version(args) => version::version(args),
         Command::CompileComponent => unreachable!("it is carried out before anything of the environment is read"),
     }

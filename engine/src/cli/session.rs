@@ -102,9 +102,13 @@ async fn open(
 
 /// The kinds of this binary, and the means to make those of components.
 pub fn registry(roof: &Roof, config: &Config) -> Registry {
+    Registry::new(roof.kinds.iter().cloned(), workshop(roof, config))
+}
+
+/// The means to make components alone, for a command that is about one.
+pub fn workshop(roof: &Roof, config: &Config) -> Workshop {
     let compiler = || Ok(Compiler::Child { program: std::env::current_exe()? });
-    let settings = WorkshopSettings { cache: config.cache.clone(), compiler, host: roof.host };
-    Registry::new(roof.kinds.iter().cloned(), Workshop::new(settings))
+    Workshop::new(WorkshopSettings { cache: config.cache.clone(), compiler, host: roof.host })
 }
 
 /// With the kinds of the plan's components, which may do what the plan grants.

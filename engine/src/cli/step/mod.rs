@@ -1,0 +1,43 @@
+//! `engine step …`: the path of a person who writes a custom step, from nothing to a tested component.
+//!
+//! ```text
+//!  args.rs     the flags of all of these
+//!  new.rs      a project from a template that is in the binary
+//!  build.rs    the language's own tools make a component
+//!  open.rs     a component, described
+//!  test.rs     cases over a mocked world; --bless, --record
+//!  tell.rs     how the end of a case is told
+//!  real.rs     the world as it is, for `run` and `test --record`
+//!  run.rs      one call of one kind
+//!  inspect.rs  what a component provides and asks for
+//!  doc.rs      the same as Markdown
+//! ```
+
+mod args;
+mod build;
+mod doc;
+mod inspect;
+mod new;
+mod open;
+mod real;
+mod run;
+mod tell;
+mod test;
+
+pub use args::StepCommand;
+
+use super::Roof;
+use super::config::Config;
+use super::error::CliError;
+use super::exit::Exit;
+
+pub fn step(command: StepCommand, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
+    match command {
+        StepCommand::New(args) => new::new(&args),
+        StepCommand::Build(args) => build::build(&args, config),
+        StepCommand::Test(args) => test::test(args, config, roof),
+        StepCommand::Run(args) => run::run(args, config, roof),
+        StepCommand::Inspect(args) => inspect::inspect(&args, config, roof),
+        StepCommand::Doc(args) => doc::doc(&args, config, roof),
+    }
+}
