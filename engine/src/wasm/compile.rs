@@ -1,16 +1,17 @@
 //! Compiles components in a process of its own: an optimising compiler is the largest thing that a stranger's bytes reach, and a
 //! small component can make it work for hours. The child gives up memory and time before it reads the first byte.
 //!
-//! The child gets the component on standard input and answers on standard output: one byte that says how it went, then the compiled
-//! code or the reason. It inherits no environment.
+//! The child gets its limits (a line of JSON) and then the component on standard input, and answers on standard output: one byte that
+//! says how it went, then the compiled code or the reason. It inherits no environment.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
+use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 
 use super::error::{Refusal, WasmError};
@@ -20,11 +21,25 @@ use super::machine::Machine;
 /// The hidden subcommand under which the program compiles.
 pub const SUBCOMMAND: &str = "compile-component";
 
-/// The largest interpreter that was tried (Python, 18 MiB) needs a third of it.
-const MEMORY_MAX: u64 = 3 << 30;
-const CPU_MAX: Duration = Duration::from_secs(120);
-/// Beside other work the child may get little of the processor; this ends it when it gets none.
-const WALL_MAX: Duration = Duration::from_secs(300);
+/// What compiling one component may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileLimits {
+    /// Of the child's address space.
+    pub memory_bytes: u64,
+    pub cpu_s: u64,
+    /// Beside other work the child may get little of the processor; this ends it when it gets none.
+    pub wall_s: u64,
+}
+
+impl Default for CompileLimits {
+    /// The largest interpreter that was tried (Python, 18 MiB) needs a third of it.
+    fn default() -> CompileLimits {
+        CompileLimits { memory_bytes: 3 << 30, cpu_s: 120, wall_s: 300 }
+    }
+}
+
+/// The line with the limits is short.
+const LIMITS_BYTES_MAX: u64 = 1024;
 /// Each thread of the compiler reserves address space, which counts against the memory.
 const THREADS_MAX: usize = 4;
 
@@ -35,6 +50,8 @@ const REFUSED: u8 = 1;
 pub enum Compiler {
     /// In a child: `program` started again with [`SUBCOMMAND`].
     Child { program: PathBuf },
+    /// The same within other limits.
+    ChildWithin { program: PathBuf, limits: CompileLimits },
     /// In this process, without limits: for tests that compile their own components.
     InProcess,
 }
@@ -44,7 +61,8 @@ impl Compiler {
     pub(super) fn compile(&self, engine: &Engine, component: &[u8]) -> Result<Vec<u8>, WasmError> {
         match self {
             Compiler::InProcess => compile_here(engine, component).map_err(WasmError::from),
-            Compiler::Child { program } => compile_apart(program, component, WALL_MAX),
+            Compiler::Child { program } => compile_apart(program, component, CompileLimits::default()),
+            Compiler::ChildWithin { program, limits } => compile_apart(program, component, *limits),
         }
     }
 }
@@ -66,8 +84,10 @@ pub(super) fn reason_of(error: &wasmtime::Error) -> String {
 }
 
 /// The child's side: what the hidden subcommand does. Errors are of the pipes only; a component that cannot be compiled is an answer.
-pub fn compile_child(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
-    give_up_resources()?;
+pub fn compile_child(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+    let mut limits = String::new();
+    input.by_ref().take(LIMITS_BYTES_MAX).read_line(&mut limits)?;
+    give_up_resources(serde_json::from_str(&limits)?)?;
     let mut component = Vec::new();
     input.by_ref().take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut component)?;
     let machine = Machine::new().map_err(io::Error::other)?;
@@ -84,20 +104,20 @@ pub fn compile_child(mut input: impl Read, mut output: impl Write) -> io::Result
     output.flush()
 }
 
-fn give_up_resources() -> io::Result<()> {
+fn give_up_resources(limits: CompileLimits) -> io::Result<()> {
     let limit = |resource, amount: u64, hard: u64| {
         rustix::process::setrlimit(resource, Rlimit { current: Some(amount), maximum: Some(hard) })
     };
-    limit(Resource::As, MEMORY_MAX, MEMORY_MAX)?;
+    limit(Resource::As, limits.memory_bytes, limits.memory_bytes)?;
     // At the first the child gets a signal of its own, which tells this limit from other ends.
-    limit(Resource::Cpu, CPU_MAX.as_secs(), CPU_MAX.as_secs() + 5)?;
+    limit(Resource::Cpu, limits.cpu_s, limits.cpu_s + 5)?;
     limit(Resource::Core, 0, 0)?;
     limit(Resource::Fsize, 0, 0)?;
     Ok(())
 }
 
 /// The parent's side.
-fn compile_apart(program: &Path, component: &[u8], wall: Duration) -> Result<Vec<u8>, WasmError> {
+fn compile_apart(program: &Path, component: &[u8], limits: CompileLimits) -> Result<Vec<u8>, WasmError> {
     let failed = |what: &str, error: &dyn std::fmt::Display| WasmError::NotReady { reason: format!("{what}: {error}") };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let mut child = Command::new(program)
@@ -109,7 +129,7 @@ fn compile_apart(program: &Path, component: &[u8], wall: Duration) -> Result<Vec
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed("the compiler could not be started", &error))?;
-    let answer = converse(&mut child, component, wall);
+    let answer = converse(&mut child, component, limits);
     if answer.is_none() {
         // It may have ended in this moment, which is as good.
         let _ = child.kill();
@@ -117,18 +137,22 @@ fn compile_apart(program: &Path, component: &[u8], wall: Duration) -> Result<Vec
     let status = child.wait().map_err(|error| failed("the compiler is lost", &error))?;
     let Some((answer, said)) = answer else {
         // Not remembered: a busy machine may be the reason.
-        return Err(WasmError::NotReady { reason: format!("it took longer than {} s", wall.as_secs()) });
+        return Err(WasmError::NotReady { reason: format!("it took longer than {} s", limits.wall_s) });
     };
-    judge(status, answer, &said)
+    judge(status, answer, &said, limits)
 }
 
 /// Feeds the child and takes what it says, each on a thread, since a full pipe would stop both sides. `None`: not in time.
-fn converse(child: &mut Child, component: &[u8], wall: Duration) -> Option<(Vec<u8>, String)> {
+fn converse(child: &mut Child, component: &[u8], limits: CompileLimits) -> Option<(Vec<u8>, String)> {
     let (mut stdin, mut stdout) = (child.stdin.take()?, child.stdout.take()?);
     let stderr = child.stderr.take()?;
     std::thread::scope(|scope| {
         // A child that ended early closes its pipe; its answer or its end says why.
-        scope.spawn(move || drop(stdin.write_all(component)));
+        scope.spawn(move || {
+            let mut line = serde_json::to_vec(&limits).expect("limits can be written as JSON");
+            line.push(b'\n');
+            let _ = stdin.write_all(&line).and_then(|()| stdin.write_all(component));
+        });
         let (tell, told) = mpsc::channel();
         scope.spawn(move || {
             let mut said = String::new();
@@ -141,7 +165,7 @@ fn converse(child: &mut Child, component: &[u8], wall: Duration) -> Option<(Vec<
             let read = stdout.read_to_end(&mut answer);
             let _ = hand_in.send(read.map(|_| answer).unwrap_or_default());
         });
-        let Ok(answer) = handed_in.recv_timeout(wall) else {
+        let Ok(answer) = handed_in.recv_timeout(Duration::from_secs(limits.wall_s)) else {
             // The threads end when the child does.
             let _ = child.kill();
             return None;
@@ -151,7 +175,7 @@ fn converse(child: &mut Child, component: &[u8], wall: Duration) -> Option<(Vec<
 }
 
 /// What an ended child means.
-fn judge(status: ExitStatus, mut answer: Vec<u8>, said: &str) -> Result<Vec<u8>, WasmError> {
+fn judge(status: ExitStatus, mut answer: Vec<u8>, said: &str, limits: CompileLimits) -> Result<Vec<u8>, WasmError> {
     use std::os::unix::process::ExitStatusExt as _;
 
     if status.success() && answer.first() == Some(&COMPILED) {
@@ -166,10 +190,10 @@ fn judge(status: ExitStatus, mut answer: Vec<u8>, said: &str) -> Result<Vec<u8>,
     let exceeded = |limit: String| Err(Refusal::CompileLimit { limit }.into());
     match status.signal() {
         Some(signal) if signal == rustix::process::Signal::XCPU.as_raw() => {
-            exceeded(format!("{} s of computing", CPU_MAX.as_secs()))
+            exceeded(format!("{} s of computing", limits.cpu_s))
         }
         Some(signal) if signal == rustix::process::Signal::ABORT.as_raw() && said.contains("memory allocation") => {
-            exceeded(format!("{} of memory", Bytes(MEMORY_MAX)))
+            exceeded(format!("{} of memory", Bytes(limits.memory_bytes)))
         }
         // Nesting that overflows the compiler's stack ends so.
         Some(signal) if signal == rustix::process::Signal::ABORT.as_raw() && said.contains("overflowed its stack") => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
+use super::bindings::spoken;
 use super::error::WasmError;
 use super::limits::{FIBER_STACK_BYTES, GUEST_STACK_BYTES};
 
@@ -41,7 +42,8 @@ impl Machine {
         self.ticker.get_or_init(|| Ticker::start(self.engine.clone()));
     }
 
-    /// Names what compiled code depends on beside the component: version and settings of the compiler, and the processor.
+    /// Names what an answer about a component depends on beside its bytes: version and settings of the compiler, the processor, the
+    /// contract, and the program whose checks it passed.
     pub(super) fn compatibility(&self) -> String {
         // SipHash with fixed keys: the same in every process of one build, which is all that a file name needs.
         #[expect(
@@ -50,6 +52,7 @@ impl Machine {
         )]
         let mut hasher = std::hash::SipHasher::new();
         self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        (spoken(), env!("CARGO_PKG_VERSION")).hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
 }

@@ -60,7 +60,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use compile::{Compiler, SUBCOMMAND, compile_child};
+pub use compile::{CompileLimits, Compiler, SUBCOMMAND, compile_child};
 pub use component::Component;
 pub use components::{Components, Settings};
 pub use describe::{Description, Kind};

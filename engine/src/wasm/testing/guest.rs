@@ -253,8 +253,7 @@ impl Body<'_> {
             (false, Some(_)) => ("(result i32)", "(local.set $i)"),
             _ => ("", ""),
         };
-        let (whole, name) =
-            (self.contract.whole_name(interface), format!("${}.{function}", interface.replace('/', "_")));
+        let (whole, name) = (self.contract.whole_name(interface), plain(&format!("${interface}.{function}")));
         let params: Vec<&str> = given.iter().map(|(core, _)| *core).collect();
         self.imports.insert(
             (interface, function),
@@ -295,6 +294,11 @@ impl Body<'_> {
         }
         self.code.push(')');
     }
+}
+
+/// A name that the text format takes without quotes.
+fn plain(name: &str) -> String {
+    name.replace(['[', ']'], "_")
 }
 
 /// The canonical ABI's allocator: memory is only ever added, since a call's instance is thrown away.
