@@ -19,7 +19,7 @@
 //!
 //! Without features this crate is data only, and the pure half of the engine uses it so. The feature `native` adds what an author
 //! of built-in steps needs: the trait [`native::Step`] and the [`context::StepContext`]. The feature `guest` adds what an author of a
-//! WASM step needs: the trait [`guest::GuestStep`] and what the host does for it.
+//! WASM step needs: the trait `guest::GuestStep` and what the host does for it.
 
 // Generated code of the feature `guest` names this crate as its users do.
 #[cfg(feature = "guest")]

@@ -258,3 +258,130 @@ fn ask(ask: Ask) -> types::Ask {
     };
     types::Ask { what, why: ask.why }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::About;
+    use super::*;
+    use crate::schema::{Schema, Shape};
+
+    struct Double;
+
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Inputs {
+        /// What is doubled.
+        number: i64,
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Outputs {
+        number: i64,
+    }
+
+    impl GuestStep for Double {
+        type Inputs = Inputs;
+        type Outputs = Outputs;
+
+        fn about() -> About {
+            let what = Permission::Kubernetes { verbs: vec![KubernetesVerb::Watch], kinds: vec!["Service".into()] };
+            About { asks: vec![Ask { what, why: "to look".into() }], ..About::pure("double", "Doubles a number.") }
+        }
+
+        fn preview(_call: &Call, _inputs: Inputs) -> Result<Preview, StepError> {
+            let fields = vec![FieldChange { path: "number".into(), before: None, after: Some(json!(4)) }];
+            Ok(Preview::Changes(vec![Change {
+                object: "a number".into(),
+                action: ChangeAction::Update,
+                certainty: Certainty::Server,
+                fields,
+                conflict: None,
+                waits_for: None,
+            }]))
+        }
+
+        fn run(call: &Call, inputs: Inputs) -> Result<Done<Outputs>, StepError> {
+            let too_large = || {
+                let error =
+                    StepError::needs_person("D01", "the number is too large").cause("overflow").help("halve it");
+                StepError { retry_after_ms: Some(7), ..error }
+            };
+            let number = inputs.number.checked_mul(2).ok_or_else(too_large)?;
+            Ok(Done::changed(Outputs { number }, format!("doubled by {}", call.step)))
+        }
+
+        fn verify(_call: &Call, _inputs: Inputs, outputs: Option<Outputs>) -> Result<Verdict, StepError> {
+            Ok(match outputs {
+                Some(outputs) => Verdict::Gone(format!("{} is no more", outputs.number)),
+                None => Verdict::Intact,
+            })
+        }
+    }
+
+    const DOUBLE: Of<Double> = Of::NEW;
+
+    fn call(inputs: Value) -> types::Call {
+        types::Call {
+            kind: "double".into(),
+            step: "a.b".into(),
+            run: "r".into(),
+            owner_key: "o".into(),
+            once_key: "once".into(),
+            attempt: 1,
+            remaining_ms: 1000,
+            on: None,
+            clusters: Vec::new(),
+            inputs: inputs.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_kind_describes_itself_with_schemas_of_the_subset() {
+        let kind = DOUBLE.describe();
+        assert_eq!((kind.verb.as_str(), kind.version, kind.accepts_from), ("double", 1, 1));
+        let inputs = Schema::parse(&serde_json::from_str(&kind.inputs).unwrap()).unwrap();
+        let Shape::Object(inputs) = inputs.shape else { panic!("an object") };
+        assert_eq!(inputs.field("number").unwrap().schema.doc, "What is doubled.");
+        assert!(matches!(kind.effect, types::EffectOf::Fixed(types::Effect::Pure)));
+        let types::Permission::Kubernetes(asked) = &kind.asks[0].what else { panic!("{:?}", kind.asks) };
+        assert_eq!(asked.verbs, ["watch"]);
+    }
+
+    #[test]
+    fn a_call_is_decoded_carried_out_and_encoded() {
+        let outcome = DOUBLE.run(call(json!({ "number": 2 }))).unwrap();
+        assert_eq!((outcome.outputs.as_str(), outcome.summary.as_str()), ("{\"number\":4}", "doubled by a.b"));
+        let types::Previewed::Changes(changes) = DOUBLE.preview(call(json!({ "number": 2 }))).unwrap() else {
+            panic!("changes");
+        };
+        assert_eq!(changes[0].fields[0].after.as_deref(), Some("4"));
+        let gone = DOUBLE.verify(call(json!({ "number": 2 })), Some("{\"number\":4}".into())).unwrap();
+        assert!(matches!(&gone, types::Verdict::Gone(why) if why == "4 is no more"), "{gone:?}");
+        assert!(matches!(DOUBLE.verify(call(json!({ "number": 2 })), None), Ok(types::Verdict::Intact)));
+    }
+
+    #[test]
+    fn a_failure_keeps_its_class_and_everything_that_it_says() {
+        let Err(types::Failure::NeedsPerson(problem)) = DOUBLE.run(call(json!({ "number": i64::MAX }))) else {
+            panic!("a person is needed");
+        };
+        assert_eq!(
+            (problem.code.as_str(), problem.help.as_deref(), problem.retry_after_ms),
+            ("D01", Some("halve it"), Some(7))
+        );
+        assert_eq!(problem.causes, ["overflow"]);
+        let Err(types::Failure::Permanent(problem)) = DOUBLE.run(call(json!({ "number": "two" }))) else {
+            panic!("inputs of another form");
+        };
+        assert!(problem.not_started && problem.code == "E901", "{problem:?}");
+        let Err(types::Failure::Permanent(problem)) = DOUBLE.undo(call(json!({ "number": 2 })), None) else {
+            panic!("it cannot be undone");
+        };
+        assert_eq!(problem.code, "E903");
+        let Err(types::Failure::Permanent(problem)) = DOUBLE.release(call(json!({})), "h", "{}") else {
+            panic!("it takes no holds");
+        };
+        assert_eq!(problem.code, "E902");
+    }
+}
