@@ -93,6 +93,11 @@ fn look(environment: &BTreeMap<String, String>, is_terminal: bool) -> Look {
     Look { width: columns.unwrap_or(width), height, colour, unicode }
 }
 
+/// Columns for the text of an error; what goes to a file or another program is not wrapped.
+pub fn error_columns() -> usize {
+    if std::io::stderr().is_terminal() { terminal_size().0 } else { usize::MAX }
+}
+
 /// Columns and rows of the terminal now.
 pub fn terminal_size() -> (usize, usize) {
     crossterm::terminal::size()

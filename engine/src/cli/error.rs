@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::exit::Exit;
+use crate::report::words;
 
 /// An error that ends a command.
 #[derive(Debug)]
@@ -68,19 +69,49 @@ impl CliError {
         self
     }
 
-    /// Error and causes, then the hints after a blank line.
-    pub fn text(&self) -> String {
+    /// Error and causes, then the hints after a blank line, in at most so many columns.
+    pub fn text(&self, columns: usize) -> String {
         let code = self.code.as_ref().map(|code| format!("[{code}]")).unwrap_or_default();
-        let mut text = format!("error{code}: {}\n", self.message);
+        let mut lines = words::wrap(&format!("error{code}: {}", self.message), columns);
         for cause in &self.causes {
-            text.push_str(&format!("  cause: {cause}\n"));
+            lines.extend(indented("  cause: ", cause, columns));
         }
         if !self.hints.is_empty() {
-            text.push('\n');
-            for hint in &self.hints {
-                text.push_str(&format!("  {hint}\n"));
+            lines.push(String::new());
+        }
+        for hint in &self.hints {
+            match hint.contains(": engine ") {
+                // A command stays on one line, so that it can be copied.
+                true => lines.push(format!("  {hint}")),
+                false => lines.extend(indented("  ", hint, columns)),
             }
         }
-        text
+        lines.join("\n") + "\n"
+    }
+}
+
+/// `head` before the first line, as many spaces before the others.
+fn indented(head: &str, text: &str, columns: usize) -> Vec<String> {
+    let lines = words::wrap(text, columns.saturating_sub(head.len()));
+    let line =
+        |(i, line): (usize, String)| format!("{:width$}{line}", if i == 0 { head } else { "" }, width = head.len());
+    lines.into_iter().enumerate().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_is_wrapped_and_a_command_is_not() {
+        let error = CliError::new(Exit::Preflight, "context `region-b` does not lead to cluster `a`")
+            .code("C010")
+            .hint("nothing was written to any cluster; use the right context")
+            .hint("look at it: engine status region-trust-b46a --state a-long-way/to/the/state");
+        assert_eq!(
+            error.text(40),
+            "error[C010]: context `region-b` does not\nlead to cluster `a`\n\n  nothing was written to any cluster; use\n  \
+             the right context\n  look at it: engine status region-trust-b46a --state a-long-way/to/the/state\n"
+        );
     }
 }

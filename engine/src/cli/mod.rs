@@ -64,7 +64,7 @@ pub fn main(roof: Roof) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             if !error.told {
-                print::tell(&error.text());
+                print::tell(&error.text(config::error_columns()));
             }
             error.exit.into()
         }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Roof;
 use super::archive::{Archived, Origin};
 use super::args::Progress;
-use super::config::{Config, terminal_size};
+use super::config::{self, Config, terminal_size};
 use super::error::CliError;
 use super::exit::Exit;
 use super::{interrupts, print, status};
@@ -74,7 +74,7 @@ async fn open(
     };
     let opened = cluster::open_all(&plan.clusters, &settings).await.map_err(|problems| {
         for problem in &problems {
-            print::tell(&CliError::of(Exit::Preflight, problem).text());
+            print::tell(&CliError::of(Exit::Preflight, problem).text(config::error_columns()));
             print::tell("\n");
         }
         CliError::told(Exit::Preflight)

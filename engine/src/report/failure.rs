@@ -2,8 +2,8 @@
 
 use steps_sdk::ErrorClass;
 
-use super::codes;
 use super::RunView;
+use super::codes;
 use super::line::Line;
 use super::look::Style;
 use super::setting::Setting;
@@ -59,7 +59,8 @@ pub fn tell(sheet: &mut Sheet<'_>, step: &StepView, view: &RunView, setting: &Se
     sheet.labelled("done", Style::Normal, &done(view));
     if let Some(error) = &step.error {
         // A custom step has codes of its own, which this binary cannot explain.
-        let more = codes::section(&error.code).map(|section| format!("more: {}", setting.suggest.explain(section.code)));
+        let more =
+            codes::section(&error.code).map(|section| format!("more: {}", setting.suggest.explain(section.code)));
         let lines: Vec<&str> = error.help.as_deref().into_iter().chain(more.as_deref()).collect();
         if !lines.is_empty() {
             sheet.labelled("help", Style::Normal, &lines.join("\n"));

@@ -25,6 +25,12 @@ impl Line {
         self.with(Style::Normal, text)
     }
 
+    /// This line and, behind it, the other.
+    pub fn join(mut self, other: Line) -> Line {
+        self.pieces.extend(other.pieces);
+        self
+    }
+
     pub fn width(&self) -> usize {
         self.pieces.iter().map(|(_, text)| words::width(text)).sum()
     }

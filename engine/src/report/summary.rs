@@ -89,7 +89,13 @@ pub fn text(view: &RunView, ending: &Ending, setting: &Setting) -> String {
         sheet.gap();
     }
     parked(&mut sheet, view, setting);
-    sheet.push(verdict(view, ending));
+    let (verdict, time) = verdict(view, ending);
+    if verdict.width() + time.width() <= setting.look.width {
+        sheet.push(verdict.join(time));
+    } else {
+        sheet.push(verdict);
+        sheet.push(time);
+    }
     outputs(&mut sheet, ending);
     if view.outcome != Some(RunOutcome::Succeeded) || !view.holds.is_empty() {
         next(&mut sheet, view, setting);
@@ -97,8 +103,8 @@ pub fn text(view: &RunView, ending: &Ending, setting: &Setting) -> String {
     sheet.render()
 }
 
-/// `zheng  OK  31 steps (5 same, 1 skipped)  took 6m12s`.
-fn verdict(view: &RunView, ending: &Ending) -> Line {
+/// `zheng  OK  31 steps (5 same, 1 skipped)` and `  took 6m12s`.
+fn verdict(view: &RunView, ending: &Ending) -> (Line, Line) {
     let counts = &view.counts;
     let word = verdict_word(view);
     let steps = match word {
@@ -117,18 +123,17 @@ fn verdict(view: &RunView, ending: &Ending) -> Line {
     ]);
     let detail = if parts.is_empty() { String::new() } else { format!(" ({})", parts) };
     let took = view.session.map_or(0, |session| ending.at.since(session));
-    let mut line = Line::new()
+    let verdict = Line::new()
         .with(Style::Strong, view.workflow.clone())
         .text("  ")
         .with(word.style(), word.text())
-        .text(format!("  {steps}{detail}  took {}", words::duration(took)));
-    if view.sessions > 1 {
-        line = line.text(" since the resume");
+        .text(format!("  {steps}{detail}"));
+    let since = if view.sessions > 1 { " since the resume" } else { "" };
+    let mut time = Line::new().text(format!("  took {}{since}", words::duration(took)));
+    if let Some(why) = &ending.stopped {
+        time = time.text(format!("  {}", words::clean(why)));
     }
-    match &ending.stopped {
-        Some(why) => line.text(format!("  {}", words::clean(why))),
-        None => line,
-    }
+    (verdict, time)
 }
 
 fn verdict_word(view: &RunView) -> Word {
@@ -280,7 +285,8 @@ mod tests {
         let text = text(&after(&failing()[..9]), &ending, &setting(unicode()));
         assert_eq!(
             text,
-            "zheng  STOP  3 of 6 steps (1 same, 1 without outcome, 2 not started)  took 3.0s  interrupted\n\
+            "zheng  STOP  3 of 6 steps (1 same, 1 without outcome, 2 not started)\n\
+             \u{20} took 3.0s  interrupted\n\
              \u{20} next     engine resume zheng-7f3a\n\
              \u{20}          keeps 3 finished steps, 3 to go\n"
         );

@@ -48,7 +48,10 @@ pub async fn clusters(case: &Case, args: &ClusterArgs, config: &Config) -> Resul
     };
     let opened = cluster::open_all(&planned, &settings).await.map_err(|problems| {
         for problem in &problems {
-            print::tell(&format!("{}\n", CliError::of(Exit::Preflight, problem).text()));
+            print::tell(&format!(
+                "{}\n",
+                CliError::of(Exit::Preflight, problem).text(crate::cli::config::error_columns())
+            ));
         }
         CliError::told(Exit::Preflight)
     })?;
