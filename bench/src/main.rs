@@ -5,6 +5,7 @@
 //! a ratio. The two sides of a ratio take turns, and medians over the rounds are compared. A target that is missed is told and makes
 //! the exit code 1; tests assert nothing of this.
 
+mod guests;
 mod limits;
 mod program;
 mod rounds;
@@ -47,6 +48,7 @@ fn measure() -> Result<Vec<Measure>, Box<dyn std::error::Error>> {
     let mut measures = vec![one_step(&program, place)?];
     measures.extend(chain(&program, place)?);
     measures.push(wide(&program, place)?);
+    measures.extend(guests::measure(&program, place)?);
     Ok(measures)
 }
 

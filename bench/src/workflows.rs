@@ -14,6 +14,20 @@ pub fn chain(place: &Path, steps: usize) -> io::Result<PathBuf> {
     write(place, &format!("chain-{steps}.kdl"), &text)
 }
 
+/// A chain of `policy.check`, the custom step that only computes.
+pub fn chain_of_guests(place: &Path, steps: usize, component: &Path) -> io::Result<PathBuf> {
+    let mut text = format!("workflow guests\nuse \"{}\" as=policy\n", component.display());
+    for i in 0..steps {
+        let needs = if i == 0 { String::new() } else { format!(" needs=s{}", i - 1) };
+        writeln!(
+            text,
+            "step s{i} uses=policy.check{needs} {{ object apiVersion=v1 kind=ConfigMap {{ metadata name=c{i} }} }}"
+        )
+        .expect("writing to a string does not fail");
+    }
+    write(place, &format!("guests-{steps}.kdl"), &text)
+}
+
 /// Steps that need nothing.
 pub fn wide(place: &Path, steps: usize, parallel: usize) -> io::Result<PathBuf> {
     let mut text = format!("workflow wide {{ limits parallel={parallel} }}\n");
