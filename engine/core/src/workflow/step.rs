@@ -108,7 +108,10 @@ fn unknown_kind(name: &Spanned<String>, specs: &Specs, names: &Names) -> Option<
     };
     let verb = if of_family.len() == 1 { "is" } else { "are" };
     Some(match (of_family.as_slice(), names.components.get(family)) {
-        ([], _) => problem.help(format!("this version has {}", specs.names.join(", "))),
+        ([], _) => problem.help(format!(
+            "this version has {}; kinds of a component need `use \"SOURCE\" as=FAMILY` at the top of the file",
+            specs.names.join(", ")
+        )),
         (_, Some(at)) => problem
             .related(*at, "the component that the family is from")
             .help(format!("it has {}", of_family.join(", "))),
