@@ -1,5 +1,7 @@
 //! Components that are made to wear out the compiler, through the process that the program compiles in.
 
+#![allow(clippy::unwrap_used, reason = "everything in this file is a test or serves one")]
+
 use std::path::PathBuf;
 
 use engine::wasm::testing::Guest;

@@ -13,7 +13,8 @@ use steps_sdk::{Effect, EffectOf, StepSpec, UndoDefault, Value};
 
 use super::bindings::types;
 use super::error::{Refusal, WasmError};
-use super::limits::KINDS_MAX;
+use super::limits::{Bytes, DOC_BYTES_MAX, KINDS_MAX, LINE_BYTES_MAX, SCHEMA_BYTES_MAX};
+use super::words;
 
 /// A component without its code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,8 +80,17 @@ impl Description {
 impl Kind {
     pub(super) fn read(kind: types::Kind) -> Result<Kind, WasmError> {
         let json = |field: &str, text: &str| {
-            serde_json::from_str::<Value>(text)
-                .map_err(|error| lie(&kind.verb, field, format!("this is not JSON: {error}")))
+            if text.len() > SCHEMA_BYTES_MAX {
+                let limit = Bytes(SCHEMA_BYTES_MAX as u64);
+                return Err(lie(&kind.verb, field, format!("{} bytes are more than its limit of {limit}", text.len())));
+            }
+            let schema = serde_json::from_str::<Value>(text)
+                .map_err(|error| lie(&kind.verb, field, format!("this is not JSON: {error}")))?;
+            // Its descriptions are shown to people as they are.
+            match words::is_plain(text) && is_plain(&schema) {
+                true => Ok(schema),
+                false => Err(lie(&kind.verb, field, "it holds a control character")),
+            }
         };
         let (inputs, outputs) = (json("inputs", &kind.inputs)?, json("outputs", &kind.outputs)?);
         let asks =
@@ -89,7 +99,7 @@ impl Kind {
             verb: kind.verb,
             version: kind.version,
             accepts_from: kind.accepts_from,
-            doc: kind.doc,
+            doc: words::page(&kind.doc, DOC_BYTES_MAX),
             inputs,
             outputs,
             effect: read_effect(kind.effect),
@@ -160,6 +170,15 @@ impl Kind {
     }
 }
 
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::String(text) => words::is_plain(text),
+        Value::Array(items) => items.iter().all(is_plain),
+        Value::Object(fields) => fields.iter().all(|(name, field)| words::is_plain(name) && is_plain(field)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
 fn read_effect(effect: types::EffectOf) -> EffectOf {
     let class = |effect| match effect {
         types::Effect::Pure => Effect::Pure,
@@ -195,7 +214,7 @@ fn read_ask(kind: &str, position: usize, ask: types::Ask) -> Result<Ask, WasmErr
         },
         types::Permission::Dns(types::DnsAsk { domains }) => Permission::Dns { domains },
     };
-    Ok(Ask { what, why: ask.why })
+    Ok(Ask { what, why: words::line(&ask.why, LINE_BYTES_MAX) })
 }
 
 pub(super) fn lie(kind: &str, pointer: &str, reason: impl Into<String>) -> WasmError {

@@ -28,6 +28,10 @@ pub const RANDOM_BYTES_MAX: u32 = 64 << 10;
 /// Kinds of one component.
 pub const KINDS_MAX: usize = 100;
 
+/// The words of one kind, and each of its schemas.
+pub const DOC_BYTES_MAX: usize = 64 << 10;
+pub const SCHEMA_BYTES_MAX: usize = 256 << 10;
+
 /// `describe` answers from what is built into the component.
 pub const DESCRIBE_CPU: Duration = Duration::from_secs(3);
 pub const DESCRIBE_WALL: Duration = Duration::from_secs(30);

@@ -1,9 +1,15 @@
 //! What a guest says while it runs: log lines, standard output and error of its runtime, and the last words of a panic.
 
+use std::collections::VecDeque;
+
 use steps_sdk::context::{LogLevel, Progress};
 
 use super::limits::{Bytes, LINE_BYTES_MAX, LOG_BYTES_MAX};
 use super::words;
+
+/// Lines that a failure repeats, and how much of each.
+const LAST_MAX: usize = 8;
+const LAST_BYTES_MAX: usize = 500;
 
 /// The lines of one call.
 pub(super) struct Speech {
@@ -12,6 +18,8 @@ pub(super) struct Speech {
     left: usize,
     is_cut: bool,
     panic: Option<String>,
+    /// The last lines of trouble, which tell why a guest gave up when it has no panic: the exception of a scripting language.
+    last: VecDeque<String>,
     /// Bytes of a line that has not ended, for standard output and standard error.
     output: Vec<u8>,
     error: Vec<u8>,
@@ -37,6 +45,7 @@ impl Speech {
             left: LOG_BYTES_MAX,
             is_cut: false,
             panic: None,
+            last: VecDeque::new(),
             output: Vec::new(),
             error: Vec::new(),
             is_message_due: false,
@@ -88,6 +97,11 @@ impl Speech {
         self.panic.as_deref()
     }
 
+    /// The last lines of standard error and of the error level, the oldest first.
+    pub(super) fn last(&self) -> impl Iterator<Item = &String> {
+        self.last.iter()
+    }
+
     fn line_of(&mut self, stream: Stream) -> &mut Vec<u8> {
         match stream {
             Stream::Output => &mut self.output,
@@ -108,6 +122,10 @@ impl Speech {
         let line = words::line(line, LINE_BYTES_MAX);
         if matches!(level, LogLevel::Error | LogLevel::Warn) {
             self.listen_for_panic(&line);
+            self.last.push_back(words::line(&line, LAST_BYTES_MAX));
+            if self.last.len() > LAST_MAX {
+                self.last.pop_front();
+            }
         }
         // An empty line costs something too, or a flood of them would be free.
         if self.spend(line.len() + 1)

@@ -60,6 +60,7 @@ fn trapped(trap: &wasmtime::Error, guest: &Guest, kind: &str) -> StepError {
         // The host ended the call and has said why; where the guest was is added.
         let mut error = error.clone();
         error.message = format!("`{verb}` of {kind} {}", error.message);
+        error.causes.extend(guest.speech.last().cloned());
         error.causes.extend(frames);
         return error;
     }
@@ -90,7 +91,11 @@ fn trapped(trap: &wasmtime::Error, guest: &Guest, kind: &str) -> StepError {
                 Some(panic) => panic.to_owned(),
                 None => format!("trapped: {trap}"),
             };
-            end("W101", what, TELL_AUTHOR)
+            let mut error = end("W101", what, TELL_AUTHOR);
+            if guest.speech.panic().is_none() {
+                error.causes.splice(0..0, guest.speech.last().cloned());
+            }
+            error
         }
         // Not the guest's code but its end of the contract: a pointer out of its memory, text that is not UTF-8.
         None => end("W109", format!("broke the contract: {}", words::line(&root, LINE_BYTES_MAX)), TELL_AUTHOR),

@@ -11,6 +11,16 @@ pub(super) fn line(text: &str, bytes_max: usize) -> String {
     line
 }
 
+/// The text with its lines, each as [`line`] makes it.
+pub(super) fn page(text: &str, bytes_max: usize) -> String {
+    cut(text, bytes_max).split('\n').map(|part| line(part, bytes_max)).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a terminal would obey something in it.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.chars().all(|c| c == '\n' || c == '\t' || shown(c) == c)
+}
+
 /// The longest beginning of the text that has at most `bytes_max` bytes.
 pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     let mut end = text.len().min(bytes_max);
@@ -38,5 +48,7 @@ mod tests {
         assert_eq!(line("a\u{1b}[2Jb\nc\u{202e}d", 100), "a\u{fffd}[2Jb c\u{fffd}d");
         assert_eq!(line("äöü", 3), "ä…");
         assert_eq!(cut("äöü", 4), "äö");
+        assert_eq!(page("one\n\u{7}two\n", 100), "one\n\u{fffd}two\n");
+        assert!(is_plain("one\n\ttwo ä") && !is_plain("\u{9b}2J") && !is_plain("\u{202e}"));
     }
 }

@@ -45,6 +45,18 @@ pub(super) fn cases() -> Vec<Case> {
             json!(r##"{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"$ref":"#/$defs/a"}}}"##),
             "kind `test`",
         ),
+        (
+            "words that a terminal would obey",
+            "inputs",
+            json!(r#"{"type":"object","description":"\u001b[2J","properties":{}}"#),
+            "control character",
+        ),
+        (
+            "a schema without end",
+            "inputs",
+            json!(format!("{{\"a\":\"{}\"}}", "x".repeat(300_000))),
+            "its limit of 256 KiB",
+        ),
         ("outputs that are no JSON", "outputs", json!("nothing"), "not JSON"),
         (
             "outputs of no type",

@@ -177,7 +177,7 @@ async fn list(step: &Called, selection: Selection) -> Result<Vec<String>, Refuse
 }
 
 async fn apply(step: &mut Called, cluster: &str, text: &str, force: bool, is_real: bool) -> Result<Written, Refused> {
-    let object = convert::json("object", text).map_err(|error| Refused::invalid(error.message))?;
+    let object = convert::json("object's fields", text).map_err(|error| Refused::invalid(error.message))?;
     let target = object::target_of(&object).map_err(Refused::invalid)?;
     let on = allow(step, cluster, KubernetesVerb::Apply, &target)?;
     let kubernetes = &step.bound.host.kubernetes;

@@ -24,7 +24,6 @@ impl Mask {
             hex::encode_upper(bytes).into_bytes(),
             quoted.trim_matches('"').as_bytes().to_vec(),
             escaped.into_bytes(),
-            bytes.iter().rev().copied().collect(),
         ];
         for alphabet in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
             forms.push(alphabet.encode(bytes).into_bytes());
