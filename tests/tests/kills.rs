@@ -3,15 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "everything in this file is a test or serves one")]
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use engine::wasm::testing::{Do, Guest};
+use serde_json::{Value, json};
 
-/// Six steps that append a line to a file each, in a chain with a fork. `exec.run` with effect `converge` may run again after a crash,
+/// Six steps that leave a mark outside each, in a chain with a fork. `exec.run` with effect `converge` may run again after a crash,
 /// but only when its outcome was not acknowledged.
-const WORKFLOW: &str = r#"
+const NATIVE: &str = r#"
 workflow kills
 step a uses=exec.run { program "sh" "-c" "echo a >> effects; sleep 0.12"; effect converge }
 step b uses=exec.run needs=a { program "sh" "-c" "echo b >> effects; sleep 0.12"; effect converge }
@@ -21,9 +25,73 @@ step e uses=exec.run needs=d { program "sh" "-c" "echo e >> effects; sleep 0.12"
 step f uses=value.set needs=e { n 1 }
 "#;
 
+/// The same with guests in place of programs: each tells a server that it was there, keeps a note, and sleeps.
+fn guests(port: u16) -> String {
+    let mut text = String::from("workflow kills\n");
+    for family in ["a", "b", "c", "e"] {
+        text.push_str(&format!(
+            "use \"{family}.wasm\" as=guest_{family} {{ grant {{ http \"http://127.0.0.1:{port}\" {{ methods POST; private #true }} }} }}\n"
+        ));
+    }
+    text.push_str(
+        r#"
+step a uses=guest_a.test
+step b uses=guest_b.test needs=a
+step c uses=guest_c.test needs=a
+step d uses=file.write { needs b c; path "d.txt"; content "d" }
+step e uses=guest_e.test needs=d
+step f uses=value.set needs=e { n 1 }
+"#,
+    );
+    text
+}
+
+fn guest(port: u16, step: &str) -> Vec<u8> {
+    let call = |interface, function, args| Do::Call { interface, function, args, keep: Vec::new() };
+    let request = json!({
+        "method": "POST", "url": format!("http://127.0.0.1:{port}/{step}"), "headers": [], "body": null, "timeout-ms": null,
+    });
+    let doing = [
+        call("http", "send", vec![request]),
+        call("memo", "put", vec![json!("noted"), json!("1")]),
+        call("clock", "sleep-ms", vec![json!(120)]),
+    ];
+    let asks = json!([{ "what": { "http": { "origin": null, "methods": ["POST"], "path": null } }, "why": "it leaves its mark" }]);
+    let mut kind = engine::wasm::testing::kind("test");
+    kind["asks"] = asks;
+    Guest::new().kinds(json!([kind])).on("run", doing).pack()
+}
+
+/// A server that keeps the path of each request.
+fn marks() -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&seen);
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut first = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            // A killed engine may leave half a request.
+            if reader.read_line(&mut first).is_err() || !first.ends_with("HTTP/1.1\r\n") {
+                continue;
+            }
+            let path = first.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
+            keep.lock().unwrap().push(path);
+            while reader.by_ref().lines().next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+        }
+    });
+    (port, seen)
+}
+
 fn engine(place: &Path) -> Command {
     let mut command = Command::new(engine_tests::program());
     command.current_dir(place).env_remove("ENGINE_STATE").arg("--state").arg(place.join("state")).stdin(Stdio::null());
+    // Beside the rounds, so that guests are compiled once.
+    command.env("XDG_CACHE_HOME", place.parent().unwrap().join("cache"));
     command
 }
 
@@ -39,11 +107,47 @@ fn steps_of(events: &[Value], event: &str) -> Vec<String> {
 
 #[test]
 fn a_killed_run_is_finished_by_resume_and_repeats_nothing_that_was_acknowledged() {
+    let room = tempfile::tempdir().unwrap();
+    kill_and_resume(
+        room.path(),
+        NATIVE,
+        |_| {},
+        |place| {
+            let effects = std::fs::read_to_string(place.join("effects")).unwrap();
+            effects.lines().map(str::to_owned).collect()
+        },
+    );
+}
+
+#[test]
+fn so_is_one_of_guests() {
+    let room = tempfile::tempdir().unwrap();
+    let (port, seen) = marks();
+    let components = ["a", "b", "c", "e"].map(|step| (step, guest(port, step)));
+    let prepare = |place: &Path| {
+        for (step, bytes) in &components {
+            std::fs::write(place.join(format!("{step}.wasm")), bytes).unwrap();
+        }
+        seen.lock().unwrap().clear();
+    };
+    // Compiled before the first moment counts.
+    let first = room.path().join("first");
+    std::fs::create_dir(&first).unwrap();
+    prepare(&first);
+    std::fs::write(first.join("kills.kdl"), guests(port)).unwrap();
+    let checked = engine(&first).args(["run", "kills.kdl", "--progress", "plain"]).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    kill_and_resume(room.path(), &guests(port), prepare, |_| seen.lock().unwrap().clone());
+}
+
+/// Twenty rounds. `prepare` furnishes the directory of each, `effects` gives the marks that its steps left, by step.
+fn kill_and_resume(room: &Path, workflow: &str, prepare: impl Fn(&Path), effects: impl Fn(&Path) -> Vec<String>) {
     let mut interrupted = 0;
     for round in 0..20_u64 {
-        let place = tempfile::tempdir().unwrap();
-        let place = place.path();
-        std::fs::write(place.join("kills.kdl"), WORKFLOW).unwrap();
+        let place = &room.join(format!("round-{round}"));
+        std::fs::create_dir(place).unwrap();
+        prepare(place);
+        std::fs::write(place.join("kills.kdl"), workflow).unwrap();
         let mut child = engine(place)
             .args(["run", "kills.kdl", "--id", "r", "--progress", "quiet"])
             .stderr(Stdio::null())
@@ -79,10 +183,10 @@ fn a_killed_run_is_finished_by_resume_and_repeats_nothing_that_was_acknowledged(
             BTreeMap::from(["a", "b", "c", "d", "e", "f"].map(|s| (s.to_owned(), 1))),
             "round {round}"
         );
-        let effects = std::fs::read_to_string(place.join("effects")).unwrap();
+        let effects = effects(place);
         for step in ["a", "b", "c", "e"] {
             let starts = steps_of(&events, "step-started").iter().filter(|s| *s == step).count();
-            let seen = effects.lines().filter(|line| *line == step).count();
+            let seen = effects.iter().filter(|mark| *mark == step).count();
             assert!((1..=starts).contains(&seen), "round {round}: {step} had {seen} effects in {starts} starts");
         }
     }
