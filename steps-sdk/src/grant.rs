@@ -231,7 +231,7 @@ impl Grants {
         for kind in kinds {
             let missing: Vec<&str> = verbs
                 .iter()
-                .filter(|verb| !self.kubernetes.iter().any(|g| g.verbs.contains(verb) && g.kinds.contains(kind)))
+                .filter(|verb| !self.kubernetes.iter().any(|g| g.verbs.contains(verb) && g.grants_kind(kind)))
                 .map(|verb| verb.word())
                 .collect();
             if !missing.is_empty() {
@@ -243,6 +243,12 @@ impl Grants {
 }
 
 impl KubernetesGrant {
+    /// Whether an ask for this kind is granted: one without a group grants the kind of every group.
+    fn grants_kind(&self, asked: &str) -> bool {
+        let bare = asked.split('.').next();
+        self.kinds.iter().any(|granted| granted == asked || Some(granted.as_str()) == bare)
+    }
+
     fn covers(&self, request: &ObjectRequest<'_>) -> bool {
         let group = request.api_version.rsplit_once('/').map_or("", |(group, _)| group);
         let is_kind = |kind: &String| match kind.split_once('.') {
@@ -427,6 +433,10 @@ mod tests {
             kinds: vec!["Service".into(), "Pod".into()],
         };
         assert_eq!(grants.missing(&ask).as_deref(), Some("delete Service; get, delete Pod"));
+        let of_group =
+            |kind: &str| Permission::Kubernetes { verbs: vec![KubernetesVerb::Get], kinds: vec![kind.into()] };
+        assert_eq!(grants.missing(&of_group("Service.v1.example")), None);
+        assert_eq!(grants.missing(&of_group("Certificate")).as_deref(), Some("get Certificate"));
         assert!(Grants::default().missing(&Permission::Dns { domains: Vec::new() }).is_some());
     }
 }
