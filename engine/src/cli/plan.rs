@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine_core::id::RunId;
 use engine_core::plan::Forecast;
 use engine_core::run::RunState;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Form, PlanArgs};
@@ -36,7 +37,8 @@ pub fn plan(args: PlanArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErr
             // Previews read the keystore and compare identities; neither is written by a plan.
             let state_dir = StateDir::at(&config.state);
             let clusters = session::look_at_clusters(state.plan(), &origin, &state_dir, config).await?;
-            let secrets = Arc::new(session::secrets(&origin, &state_dir, config, &clusters)?);
+            let (remark, _) = unbounded_channel();
+            let secrets = Arc::new(session::secrets(&origin, &state_dir, config, &clusters, remark)?);
             let Clusters { handles, identities } = clusters;
             let desk = Desk { run, registry, clusters: handles, secrets, cancel: CancellationToken::new() };
             Ok::<(Forecast, _), CliError>((forecast::gather(&state, &desk).await, identities))
@@ -48,7 +50,7 @@ pub fn plan(args: PlanArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErr
                 look: config.stdout,
                 suggest: config.suggest.clone(),
                 identities,
-                file: args.workflow.file.display().to_string(),
+                run: run_words(&args, config),
                 full: args.full,
             };
             shown::text(&forecast, &setting)
@@ -57,4 +59,19 @@ pub fn plan(args: PlanArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErr
     };
     print::data(&text).map_err(|e| CliError::unexpected(&e))?;
     Ok(if args.exit_code && forecast.has_changes() { Exit::Changes } else { Exit::Done })
+}
+
+/// The words of `engine run` that carry this very plan out. What the environment gave is there again when they are typed.
+fn run_words(args: &PlanArgs, config: &Config) -> Vec<String> {
+    let mut words = vec![args.workflow.file.display().to_string()];
+    let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    if config.variable("ENGINE_VAR_FILE").is_none() {
+        args.workflow.var_file.iter().for_each(|path| flag("--var-file", path.display().to_string()));
+    }
+    args.workflow.var.iter().for_each(|pair| flag("--var", pair.clone()));
+    args.clusters.context.iter().for_each(|pair| flag("--context", pair.clone()));
+    if let Some(path) = args.clusters.kubeconfig.as_ref().filter(|_| config.variable("ENGINE_KUBECONFIG").is_none()) {
+        flag("--kubeconfig", path.display().to_string());
+    }
+    words
 }

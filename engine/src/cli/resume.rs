@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine_core::plan::Plan;
 use engine_core::run::resume::Recheck;
 use engine_core::run::{Event, Folded, RunState};
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::archive::{self, Archived};
 use super::args::{Progress, ResumeArgs};
@@ -44,7 +45,8 @@ pub fn resume(args: ResumeArgs, config: &Config, roof: &Roof) -> Result<Exit, Cl
 
     session::runtime()?.block_on(async {
         let clusters = session::open_clusters(&archived.plan, &archived.origin, &state_dir, config).await?;
-        let secrets = session::secrets(&archived.origin, &state_dir, config, &clusters)?;
+        let (remark, remarks) = unbounded_channel();
+        let secrets = session::secrets(&archived.origin, &state_dir, config, &clusters, remark)?;
         let (journal, state, notes) = open(&dir, &archived, &lock)?;
         let settled = Settled::of(&args, &state)?;
         let pause = state.head().last.map_or(0, |last| interrupts::now().since(last));
@@ -66,6 +68,7 @@ pub fn resume(args: ResumeArgs, config: &Config, roof: &Roof) -> Result<Exit, Cl
             dir,
             clusters,
             secrets,
+            remarks,
             journal: Box::new(journal),
             state,
             view,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine_core::id::RunId;
 use engine_core::plan::Plan;
 use engine_core::run::RunState;
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::archive::{self, Archived};
 use super::args::{Progress, RunArgs};
@@ -35,7 +36,8 @@ pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError
 
     session::runtime()?.block_on(async {
         let clusters = session::open_clusters(&archived.plan, &archived.origin, &state, config).await?;
-        let secrets = session::secrets(&archived.origin, &state, config, &clusters)?;
+        let (remark, remarks) = unbounded_channel();
+        let secrets = session::secrets(&archived.origin, &state, config, &clusters, remark)?;
         let dir = state.run(&id);
         dir.create().map_err(archive::journal)?;
         archive::write(&dir, &archived, &components)?;
@@ -50,6 +52,7 @@ pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError
             dir,
             clusters,
             secrets,
+            remarks,
             journal: Box::new(journal),
             progress: args.view.progress,
         };

@@ -9,6 +9,7 @@ use engine_core::plan::{Facts, Plan, PlannedComponent, evaluate_outputs};
 use engine_core::run::{Event, Granted, RunOutcome, RunState};
 use steps_sdk::context::ClusterHandle;
 use steps_sdk::{Secret, Value};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use super::Roof;
@@ -116,20 +117,23 @@ pub fn bound(registry: &Registry, plan: &Plan, components: &[Pinned]) -> Result<
     registry.bound(plan, components).map(Arc::new).map_err(|error| CliError::of(Exit::Invalid, &error))
 }
 
-/// Where secrets come from. The seal key is read or made only when something is sealed or opened.
+/// Where secrets come from. The seal key is read or made only when something is sealed or opened; that it was made is said
+/// through `remarks`.
 pub fn secrets(
     origin: &Origin,
     state: &StateDir,
     config: &Config,
     clusters: &Clusters,
+    remarks: UnboundedSender<String>,
 ) -> Result<SecretStore, CliError> {
     let source = match &config.seal_key {
         Some(path) => SealKeySource::File(path.clone()),
         None => SealKeySource::Default { directory: config.data.clone() },
     };
-    let keystore = Keystore::new(state.keys(), source, |path: &Path| {
-        print::tell(&format!(
-            "a key that seals generated secrets was made: {} (keep it; without it they cannot be opened)\n",
+    let keystore = Keystore::new(state.keys(), source, move |path: &Path| {
+        // Nobody listens to a command that makes no key.
+        let _ = remarks.send(format!(
+            "a key that seals generated secrets was made: {} (keep it; without it they cannot be opened)",
             path.display()
         ));
     });
@@ -145,6 +149,7 @@ pub struct Session<'a> {
     pub dir: RunDir,
     pub clusters: Clusters,
     pub secrets: SecretStore,
+    pub remarks: UnboundedReceiver<String>,
     pub journal: Box<dyn Journal>,
     pub state: RunState,
     /// The picture so far: empty for a new run.
@@ -155,7 +160,8 @@ pub struct Session<'a> {
 impl Session<'_> {
     /// Carries the run out and says how it ended.
     pub async fn carry_out(self, opening: Opening) -> Result<Exit, CliError> {
-        let Session { config, registry, archived, dir, clusters, secrets, journal, state, view, progress } = self;
+        let Session { config, registry, archived, dir, clusters, secrets, remarks, journal, state, view, progress } =
+            self;
         let run = dir.id().clone();
         let setting = Setting {
             look: config.stderr,
@@ -183,6 +189,7 @@ impl Session<'_> {
             chance: interrupts::chance(),
             fail_fast: archived.origin.fail_fast,
             stops,
+            remarks,
         };
         let runner = Runner::new(run.clone(), state, means, reporter.as_mut());
         let left = tokio::select! {

@@ -19,8 +19,8 @@ pub struct PlanSetting {
     pub look: Look,
     pub suggest: Suggest,
     pub identities: Vec<Identity>,
-    /// The file, as the person named it.
-    pub file: String,
+    /// What follows `engine run` to carry this plan out: the file, its inputs and clusters, as the person gave them.
+    pub run: Vec<String>,
     /// Every step and every field; otherwise the view is kept to a screen.
     pub full: bool,
 }
@@ -36,7 +36,7 @@ pub fn text(forecast: &Forecast, setting: &PlanSetting) -> String {
     errors(&mut sheet, forecast);
     sums(&mut sheet, forecast);
     sheet.gap();
-    sheet.command("next", Style::Strong, &setting.suggest.run(&setting.file));
+    sheet.command("next", Style::Strong, &setting.suggest.run(&setting.run));
     sheet.render()
 }
 
@@ -322,7 +322,7 @@ mod tests {
             look,
             suggest: Suggest::default(),
             identities: setting(look).identities,
-            file: "zheng.kdl".into(),
+            run: vec!["zheng.kdl".into()],
             full,
         }
     }

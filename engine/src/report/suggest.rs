@@ -31,8 +31,10 @@ impl Suggest {
         self.command(&["status", run.as_str()])
     }
 
-    pub fn run(&self, file: &str) -> String {
-        self.command(&["run", file])
+    /// `engine run` of a file with its inputs and clusters as the person gave them.
+    pub fn run(&self, words: &[String]) -> String {
+        let words: Vec<&str> = std::iter::once("run").chain(words.iter().map(String::as_str)).collect();
+        self.command(&words)
     }
 
     /// `engine explain` reads no state, so no flags are repeated.

@@ -46,6 +46,8 @@ pub struct Means {
     pub fail_fast: bool,
     /// Each message asks for a stop; closed: nobody can ask.
     pub stops: mpsc::Receiver<()>,
+    /// What others in this process have to say to the person, such as that a key was made.
+    pub remarks: mpsc::UnboundedReceiver<String>,
 }
 
 /// What happens before the first decision.
@@ -81,6 +83,7 @@ enum Source {
     Told(Message),
     TimeCame,
     Stop,
+    Remark(String),
     Tick,
 }
 
@@ -175,6 +178,9 @@ impl<'r> Runner<'r> {
                     flushed?;
                     if let Some(outcome) = self.durable()? {
                         self.calls.shutdown().await;
+                        while let Ok(text) = self.means.remarks.try_recv() {
+                            self.remark(text)?;
+                        }
                         let at = (self.means.clock)();
                         return Ok(Left { state: self.state, outcome, at });
                     }
@@ -187,6 +193,7 @@ impl<'r> Runner<'r> {
                 }
                 Source::TimeCame => self.wake = None,
                 Source::Stop => self.stop()?,
+                Source::Remark(text) => self.remark(text)?,
                 Source::Tick => self.reporter.tick((self.means.clock)())?,
             }
         }
@@ -199,6 +206,7 @@ impl<'r> Runner<'r> {
             Some(flushed) = self.receipts.next() => Source::Durable(flushed),
             Some(message) = self.inbox.recv() => Source::Told(message),
             Some(()) = self.means.stops.recv() => Source::Stop,
+            Some(text) = self.means.remarks.recv() => Source::Remark(text),
             () = tokio::time::sleep(until_wake.unwrap_or_default()), if until_wake.is_some() => Source::TimeCame,
             _ = ticker.tick() => Source::Tick,
         }
@@ -436,6 +444,11 @@ impl<'r> Runner<'r> {
             }
         }
         Ok(())
+    }
+
+    fn remark(&mut self, text: String) -> Result<(), RunError> {
+        let time = (self.means.clock)();
+        Ok(self.reporter.event(&Notice::Remark { step: None, time, text })?)
     }
 
     /// Nothing begins any more; what runs is asked to reach a safe point.
