@@ -219,7 +219,7 @@ fn problems_have_codes_and_stand_where_the_mistake_is() {
     check("case a { input { zone \"a.io\"; tll \"1m\" } }", "L230", "tll");
     check("case a { input { ttl \"1m\" } }", "L231", "input");
     check("case a { input { zone \"${inputs.x}\" } }", "L111", "x");
-    check("case a { on hub; grant { k8s hub { verbs get; kinds Pod } }; input { zone \"a.io\" } }", "L246", "serial");
+    check("case a { on hub; grant { k8s hub { verbs get; kinds Pod } }; input { zone \"a.io\" } }", "L249", "grant");
     let (_, twice) = read_text("case a { input { zone \"a.io\" } }\ncase a { input { zone \"a.io\" } }");
     assert_eq!(twice.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["A005"]);
 }

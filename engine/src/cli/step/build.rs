@@ -188,3 +188,49 @@ fn value_of(text: &str, key: &str, sign: char) -> Option<String> {
         Some(value.trim().trim_matches('"').to_owned())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::config;
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn refused(files: &[(&str, &str)]) -> Option<String> {
+        let folder = folder(files);
+        recipe(folder.path(), &config(folder.path(), &[])).err().and_then(|error| error.code)
+    }
+
+    #[test]
+    fn a_project_is_known_by_its_files() {
+        let rust = folder(&[("Cargo.toml", "[package]\nname = \"dns-check\"\n")]);
+        let plain = recipe(rust.path(), &config(rust.path(), &[])).unwrap();
+        assert_eq!(plain.component, rust.path().join("target/wasm32-wasip2/release/dns_check.wasm"));
+        let other = [
+            ("ENGINE_STEP_RUST_TARGET", "wasm32-unknown-unknown"),
+            ("RUSTC_BOOTSTRAP", "1"),
+            ("CARGO_TARGET_DIR", "t"),
+        ];
+        let odd = recipe(rust.path(), &config(rust.path(), &other)).unwrap();
+        assert_eq!(odd.component, rust.path().join("t/wasm32-unknown-unknown/release/dns_check.wasm"));
+        assert!(odd.command.get_args().any(|arg| arg == "build-std=std,panic_abort"));
+        let python = folder(&[("app.py", ""), ("pyproject.toml", "[project]\nname = \"a\"\n")]);
+        let recipe = recipe(python.path(), &config(python.path(), &[])).unwrap();
+        assert_eq!((recipe.tool, recipe.component), ("componentize-py", python.path().join("a.wasm")));
+    }
+
+    #[test]
+    fn what_is_missing_has_a_code() {
+        assert_eq!(refused(&[]).as_deref(), Some("A024"));
+        assert_eq!(refused(&[("Cargo.toml", "[workspace]\n")]).as_deref(), Some("A028"));
+        assert_eq!(refused(&[("package.json", "{")]).as_deref(), Some("A028"));
+        assert_eq!(refused(&[("package.json", "{\"name\":\"a\"}")]).as_deref(), Some("A025"));
+        assert_eq!(refused(&[("app.py", "")]).as_deref(), Some("A028"));
+    }
+}

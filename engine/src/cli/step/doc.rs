@@ -20,7 +20,7 @@ pub fn doc(args: &DocArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErro
     Ok(Exit::Done)
 }
 
-fn markdown(opened: &Opened) -> String {
+pub(super) fn markdown(opened: &Opened) -> String {
     let description = &opened.description;
     let mut text = format!(
         "# {}\n\n{}, digest `sha256:{}`, contract `{}`.\n",

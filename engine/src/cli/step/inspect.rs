@@ -26,7 +26,7 @@ pub fn inspect(args: &InspectArgs, config: &Config, roof: &Roof) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-fn text(opened: &Opened, look: &Look) -> String {
+pub(super) fn text(opened: &Opened, look: &Look) -> String {
     let description = &opened.description;
     let mut sheet = Sheet::new(look);
     sheet.push(Line::new().with(Style::Strong, opened.path.display().to_string()));
@@ -51,7 +51,7 @@ fn text(opened: &Opened, look: &Look) -> String {
     text
 }
 
-fn json(opened: &Opened) -> serde_json::Value {
+pub(super) fn json(opened: &Opened) -> serde_json::Value {
     let kinds: Vec<serde_json::Value> = opened
         .kinds
         .specs()
@@ -80,6 +80,8 @@ pub fn size(bytes: u64) -> String {
 pub fn imports(names: &[String]) -> String {
     let short: Vec<&str> = names
         .iter()
+        // The contract's types are no power.
+        .filter(|name| !name.starts_with("engine:step/types@"))
         .map(|name| match name.strip_prefix("engine:step/") {
             Some(rest) => rest.split('@').next().unwrap_or(rest),
             None => name.as_str(),

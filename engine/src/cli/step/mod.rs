@@ -41,3 +41,29 @@ pub fn step(command: StepCommand, config: &Config, roof: &Roof) -> Result<Exit, 
         StepCommand::Doc(args) => doc::doc(&args, config, roof),
     }
 }
+
+#[cfg(test)]
+mod testing {
+    //! What the process was given, in tests.
+
+    use std::path::Path;
+
+    use crate::cli::config::Config;
+    use crate::report::{Look, Suggest};
+
+    pub fn config(directory: &Path, environment: &[(&str, &str)]) -> Config {
+        Config {
+            environment: environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            state: directory.join("state"),
+            seal_key: None,
+            data: directory.join("data"),
+            cache: directory.join("cache"),
+            directory: directory.to_owned(),
+            stdout: Look::plain(),
+            stderr: Look::plain(),
+            stderr_is_terminal: false,
+            person: "test@here".to_owned(),
+            suggest: Suggest::default(),
+        }
+    }
+}

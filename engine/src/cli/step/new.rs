@@ -128,3 +128,43 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
         CliError::new(Exit::Usage, format!("{} cannot be written", path.display())).code("A023").caused_by(Some(&error))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(lang: &str, name: &Path) -> Result<Exit, CliError> {
+        new(&NewArgs { name: name.to_owned(), lang: lang.to_owned() })
+    }
+
+    #[test]
+    fn every_language_gets_a_project_with_the_contract_and_cases() {
+        let folder = tempfile::tempdir().unwrap();
+        for template in &TEMPLATES {
+            let project = folder.path().join(format!("my-{}", template.language));
+            assert_eq!(made(template.language, &project).unwrap(), Exit::Done);
+            assert_eq!(std::fs::read_to_string(project.join("wit/step.wit")).unwrap(), CONTRACT);
+            for (path, _) in template.files {
+                let text = std::fs::read_to_string(project.join(path)).unwrap();
+                assert!(
+                    !["@NAME@", "@FAMILY@", "@FILE@", "@CRATE@"].iter().any(|mark| text.contains(mark)),
+                    "{path}: {text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_refused_and_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |lang: &str, name: &str| made(lang, &folder.path().join(name)).unwrap_err();
+        let unknown = refused("cobol", "a");
+        assert_eq!(unknown.code.as_deref(), Some("A022"));
+        assert!(unknown.hints[0].contains("rust, js, python"), "{:?}", unknown.hints);
+        assert!(refused("pyhton", "a").hints.iter().any(|hint| hint.contains("--lang python")));
+        assert_eq!(refused("rust", "Bad Name").code.as_deref(), Some("A021"));
+        std::fs::create_dir(folder.path().join("there")).unwrap();
+        assert_eq!(refused("rust", "there").code.as_deref(), Some("A020"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

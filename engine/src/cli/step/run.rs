@@ -111,3 +111,50 @@ fn tell(happened: &Happened) -> Result<Exit, CliError> {
     print::data(&format!("{text}\n")).map_err(|e| CliError::unexpected(&e))?;
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use engine_core::id::Digest;
+    use serde_json::json;
+    use steps_sdk::StepSpec;
+    use steps_sdk::grant::{Ask, Permission};
+    use steps_sdk::spec::{About, SpecSource};
+
+    use super::super::testing::config;
+    use super::*;
+    use crate::cli::args::ClusterArgs;
+
+    fn kinds() -> Kinds {
+        let mut about = About::converging("web.check", "Checks.");
+        let what = Permission::Http { origin: None, methods: vec!["GET".into()], path: None };
+        about.asks = vec![Ask { what, why: "to look".into() }];
+        let inputs = json!({ "type": "object", "required": ["url"], "properties": { "url": { "type": "string" } } });
+        let source = SpecSource { inputs, outputs: json!({ "type": "object", "properties": {} }) };
+        Kinds::new("web", Digest::of_bytes(b""), [Arc::new(StepSpec::new(about, source).unwrap())])
+    }
+
+    fn read(input: &str, grant: &[&str]) -> Result<Case, CliError> {
+        let args = RunArgs {
+            file: "web.wasm".into(),
+            kind: None,
+            input: input.into(),
+            grant: grant.iter().map(|grant| (*grant).to_owned()).collect(),
+            with: None,
+            verb: "preview".into(),
+            on: None,
+            clusters: ClusterArgs { context: Vec::new(), kubeconfig: None },
+        };
+        case(&args, &kinds(), &config(std::path::Path::new("."), &[]))
+    }
+
+    #[test]
+    fn flags_are_read_by_the_language_and_nothing_is_granted_that_is_not_written() {
+        let case = read("url \"https://a.example/\"", &["http \"https://a.example\" { methods GET }"]).unwrap();
+        assert_eq!(case.inputs, json!({ "url": "https://a.example/" }));
+        assert_eq!(case.grants.http[0].origin, "https://a.example");
+        assert_eq!(read("url \"https://a.example/\"", &[]).unwrap_err().exit, Exit::Invalid, "it asks for more");
+        assert_eq!(read("ulr \"x\"", &["http \"https://a.example\""]).unwrap_err().exit, Exit::Invalid);
+    }
+}

@@ -33,13 +33,17 @@ pub fn case(told: &Told<'_>, width: usize, look: &Look) -> String {
     let ms = words::pad_left(&format!("{} ms", told.ms), 8);
     sheet.push_fit(Line::new().text(" ").with(style, words::pad(word, 5)).text(format!(" {name} {ms}   {calls}")));
     for mismatch in told.mismatches {
-        let place = (told.place)(mismatch).map(|place| format!("   {place}")).unwrap_or_default();
+        let place = (told.place)(mismatch).map(|place| format!(" ({place})")).unwrap_or_default();
         sheet.indented(3, &format!("error[{}]: {}{place}", mismatch.code, mismatch.message));
         if let Some(sides) = &mismatch.sides {
             difference(&mut sheet, sides);
         }
         for line in mismatch.notes.iter().flat_map(|note| note.lines()) {
-            sheet.push(Line::new().text(format!("     {}", words::clean(line))));
+            match line.starts_with(' ') {
+                // Lines to copy into a case.
+                true => sheet.push_fit(Line::new().text(format!("     {}", words::clean(line)))),
+                false => sheet.indented(5, line),
+            }
         }
     }
     if failed {

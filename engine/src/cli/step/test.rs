@@ -19,7 +19,9 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::{Roof, print, session};
 use crate::load::Workshop;
+use crate::report::Look;
 use crate::report::problems::{self, Checked};
+use crate::report::words;
 use crate::wasm::Component;
 
 /// Files of cases, by their place in the list of sources.
@@ -48,7 +50,7 @@ pub fn test(args: TestArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErr
     let path = open::path_of(&what, config)?;
     let workshop = session::workshop(roof, config);
     let opened = open::open(path, &workshop)?;
-    let mut files = read(&folder_of_cases(&args, &what), &opened, config)?;
+    let mut files = read(&folder_of_cases(&args, &what), &opened, &config.stderr)?;
     choose(&mut files, &names)?;
     let component = opened.component(&workshop)?;
     if args.record {
@@ -59,7 +61,9 @@ pub fn test(args: TestArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErr
     if args.bless {
         return blessed(&files, &ends);
     }
-    report(&files, &ends, &args, config)
+    let (text, exit) = transcript(&files, &ends, &args.what, &config.stdout);
+    print::data(&text).map_err(|e| CliError::unexpected(&e))?;
+    Ok(exit)
 }
 
 /// The first word is a project or a component when there is such a thing; all others are cases.
@@ -79,7 +83,7 @@ fn folder_of_cases(args: &TestArgs, what: &Path) -> PathBuf {
     if beside.is_dir() || what.is_dir() { beside } else { "tests".into() }
 }
 
-fn read(place: &Path, opened: &Opened, config: &Config) -> Result<Files, CliError> {
+fn read(place: &Path, opened: &Opened, look: &Look) -> Result<Files, CliError> {
     let unreadable = |path: &Path, error: &std::io::Error| {
         CliError::new(Exit::Usage, format!("{} cannot be read", path.display()))
             .code("A011")
@@ -112,7 +116,7 @@ fn read(place: &Path, opened: &Opened, config: &Config) -> Result<Files, CliErro
     }
     if found.iter().any(Problem::is_error) {
         let checked = [Checked { problems: &found, sources: &files.sources }];
-        print::tell(&problems::text(&checked, &config.stderr));
+        print::tell(&problems::text(&checked, look));
         return Err(CliError::told(Exit::Invalid));
     }
     if files.cases.is_empty() {
@@ -164,7 +168,8 @@ fn carry_out(case: &Case, opened: &Opened, component: &Arc<Component>) -> Result
     })
 }
 
-fn report(files: &Files, ends: &[End], args: &TestArgs, config: &Config) -> Result<Exit, CliError> {
+/// What the person sees, and how the command ends.
+fn transcript(files: &Files, ends: &[End], what: &[String], look: &Look) -> (String, Exit) {
     let width = files.cases.iter().map(|(_, case)| case.name.value.chars().count()).max().unwrap_or(0);
     let place = |mismatch: &Mismatch| {
         let at = mismatch.at?;
@@ -181,19 +186,18 @@ fn report(files: &Files, ends: &[End], args: &TestArgs, config: &Config) -> Resu
             mismatches: &end.mismatches,
             place: &place,
         };
-        text.push_str(&tell::case(&told, width, &config.stdout));
+        text.push_str(&tell::case(&told, width, look));
         if !end.mismatches.is_empty() {
             failed.push((case, end));
         }
     }
-    text.push_str(&tell::sum(ends.len() - failed.len(), failed.len(), &config.stdout));
+    text.push_str(&tell::sum(ends.len() - failed.len(), failed.len(), look));
     if let Some((case, _)) = failed.iter().find(|(_, end)| end.mismatches.iter().any(|one| one.repair.is_some())) {
-        let words = args.what.first().filter(|word| **word != case.name.value);
-        let what = words.map(|word| format!(" {word}")).unwrap_or_default();
+        let named = what.first().filter(|word| **word != case.name.value);
+        let what = named.map(|word| format!(" {word}")).unwrap_or_default();
         text.push_str(&format!("\n  if that is right: engine step test{what} {} --bless\n", case.name.value));
     }
-    print::data(&text).map_err(|e| CliError::unexpected(&e))?;
-    Ok(if failed.is_empty() { Exit::Done } else { Exit::Unexpected })
+    (text, if failed.is_empty() { Exit::Done } else { Exit::Unexpected })
 }
 
 /// Rewrites what the cases expect. What cannot be blessed, such as a request without an answer, still fails.
@@ -272,8 +276,8 @@ fn record(
                 let handler = opened.handler(component, case, recorder.host());
                 Ok::<Happened, CliError>(cases::carry_out(case, Stage { handler, clusters, secrets: &secrets }).await)
             })?;
-            let answers = recorder.answers().len();
-            print::tell(&format!("recorded {answers} answers of {}\n", case.name.value));
+            let answers = words::count(recorder.answers().len(), "answer");
+            print::tell(&format!("recorded {answers} for {}\n", case.name.value));
             if let Err(error) = &happened.ended {
                 print::tell(&format!("  it failed with {}: {}\n", error.code, error.message));
             }
@@ -285,4 +289,168 @@ fn record(
     }
     print::tell("\n  next: engine step test --bless, and read what was written before you commit it\n");
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use engine_core::diagnostic::SourceId;
+    use serde_json::json;
+
+    use super::*;
+    use crate::load::WorkshopSettings;
+    use crate::wasm::Compiler;
+    use crate::wasm::testing::{Do, Guest, kind};
+
+    /// A guest that asks for a page and says what it found, in a project with these cases.
+    struct Project {
+        folder: tempfile::TempDir,
+        workshop: Workshop,
+    }
+
+    impl Project {
+        fn new(cases: &str) -> Project {
+            let folder = tempfile::tempdir().unwrap();
+            let get = Do::Call {
+                interface: "http",
+                function: "send",
+                args: vec![
+                    json!({ "method": "GET", "url": "https://api.example/health", "headers": [], "body": null, "timeout-ms": null }),
+                ],
+                keep: vec![vec!["ok", "done", "body"], vec!["err", "other"], vec!["err", "connect"]],
+            };
+            let waiting = Do::Call {
+                interface: "report",
+                function: "waiting",
+                args: vec![json!("the page is not there yet")],
+                keep: Vec::new(),
+            };
+            let sleep =
+                Do::Call { interface: "clock", function: "sleep-ms", args: vec![json!(3_600_000)], keep: Vec::new() };
+            let mut check = kind("check");
+            check["doc"] = json!("Fetches a page.");
+            check["time-limit"] = json!({ "wait": 7_200_000 });
+            check["asks"] = json!([{
+                "what": { "http": { "origin": "https://api.example", "methods": ["GET"], "path": null } },
+                "why": "the page is there",
+            }]);
+            let guest = Guest::new().kinds(json!([check])).on("run", [waiting, get]).on("verify", [sleep]).pack();
+            std::fs::write(folder.path().join("page.wasm"), guest).unwrap();
+            std::fs::create_dir(folder.path().join("tests")).unwrap();
+            std::fs::write(folder.path().join("tests/page.kdl"), cases).unwrap();
+            let workshop = Workshop::new(WorkshopSettings {
+                cache: folder.path().join("cache"),
+                compiler: || Ok(Compiler::InProcess),
+                host: || World::new(&[]).host(),
+            });
+            Project { folder, workshop }
+        }
+
+        fn opened(&self) -> Opened {
+            open::open(self.folder.path().join("page.wasm"), &self.workshop).unwrap()
+        }
+
+        fn ends(&self) -> (Files, Vec<End>) {
+            let opened = self.opened();
+            let mut files = read(&self.folder.path().join("tests"), &opened, &Look::plain()).unwrap();
+            // What the person sees does not depend on where the test runs.
+            for source in &mut files.sources {
+                source.name = "tests/page.kdl".to_owned();
+            }
+            let component = opened.component(&self.workshop).unwrap();
+            let carried =
+                files.cases.iter().map(|(_, case)| End { ms: 0, ..carry_out(case, &opened, &component).unwrap() });
+            let ends = carried.collect();
+            (files, ends)
+        }
+
+        fn transcript(&self) -> (String, Exit) {
+            let (files, ends) = self.ends();
+            let (text, exit) = transcript(&files, &ends, &[], &Look::plain());
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+            (text, exit)
+        }
+    }
+
+    const HOST: &str = "host { http GET \"https://api.example/health\" { body \"fine\" } }";
+
+    #[test]
+    fn cases_over_a_component_pass_and_fail_in_words() {
+        let project = Project::new(&format!(
+            "case good {{\n    {HOST}\n    expect summary \"fine\"\n    expect waiting \"not there\"\n}}\n\
+             case other-words {{\n    {HOST}\n    expect summary \"better\"\n}}\n\
+             case unanswered {{\n    expect same\n}}\n\
+             case unasked {{\n    verb verify\n    {HOST}\n    expect verdict unknown\n}}\n"
+        ));
+        let (text, exit) = project.transcript();
+        assert_eq!(exit, Exit::Unexpected);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_guest_that_sleeps_an_hour_is_tested_at_once() {
+        let began = Instant::now();
+        let project = Project::new(
+            "case sleeps {\n    verb verify\n    expect verdict unknown \"not looked at\"\n    limits wall=\"2h\"\n}\n",
+        );
+        let (text, exit) = project.transcript();
+        assert_eq!(exit, Exit::Done, "{text}");
+        assert!(text.ends_with("1 case passed\n"), "{text}");
+        assert!(began.elapsed().as_secs() < 600, "the hour was slept");
+    }
+
+    #[test]
+    fn a_request_outside_of_a_cases_grants_fails_it() {
+        let project = Project::new(&format!(
+            "case narrow {{\n    grant {{ http \"https://api.example\" {{ path \"/other\" }} }}\n    {HOST}\n}}\n"
+        ));
+        let (_, ends) = project.ends();
+        let codes: Vec<&str> = ends[0].mismatches.iter().map(|mismatch| mismatch.code).collect();
+        assert!(codes.contains(&"A105"), "{:?}", ends[0].mismatches);
+        assert!(ends[0].told.asked.is_empty(), "the host was asked");
+    }
+
+    #[test]
+    fn blessed_cases_pass_and_keep_what_people_wrote() {
+        let before = format!(
+            "// ours\ncase a {{ // why\n    {HOST}\n    expect summary \"better\" // hm\n}}\n\ncase b {{\n    {HOST}\n}}\n"
+        );
+        let project = Project::new(&before);
+        let (files, ends) = project.ends();
+        assert_eq!(blessed(&files, &ends).unwrap(), Exit::Done);
+        let after = std::fs::read_to_string(project.folder.path().join("tests/page.kdl")).unwrap();
+        assert!(after.starts_with("// ours\ncase a { // why\n"), "{after}");
+        assert!(after.contains("    expect summary \"fine\" // hm\n}\n\ncase b {"), "{after}");
+        let (text, exit) = project.transcript();
+        assert_eq!(exit, Exit::Done, "{text}\n{after}");
+        assert_eq!(after.matches("expect summary \"fine\"").count(), 2, "{after}");
+    }
+
+    #[test]
+    fn what_is_named_is_chosen_and_a_slip_is_told() {
+        let project = Project::new("case one {}\ncase two {}\n");
+        let opened = project.opened();
+        let mut files = read(&project.folder.path().join("tests"), &opened, &Look::plain()).unwrap();
+        let error = choose(&mut files, &["tow".to_owned()]).unwrap_err();
+        assert_eq!((error.code.as_deref(), error.hints[0].as_str()), (Some("A010"), "did you mean `two`?"));
+        choose(&mut files, &["two".to_owned()]).unwrap();
+        assert_eq!(files.cases.len(), 1);
+        assert_eq!(files.cases[0].1.at.source, SourceId(0));
+        assert_eq!(split(&["page.wasm".into(), "one".into()]), ("page.wasm".into(), vec!["one".to_owned()]));
+        assert_eq!(split(&["one".into()]), (".".into(), vec!["one".to_owned()]));
+    }
+
+    #[test]
+    fn a_component_is_shown_and_documented() {
+        let opened = Project::new("case one {}\n").opened();
+        let opened = Opened { path: "page.wasm".into(), ..opened };
+        let text = super::super::inspect::text(&opened, &Look::plain());
+        assert!(text.contains("asks     http GET https://api.example for page.check: the page is there"), "{text}");
+        assert!(text.contains("contract engine:step@0.1.0") && text.contains("page.check  Fetches a page."), "{text}");
+        let json = super::super::inspect::json(&opened);
+        assert_eq!(json["kinds"][0]["asks"][0]["why"], "the page is there");
+        let markdown = super::super::doc::markdown(&opened);
+        assert!(markdown.contains("## page.check\n\nFetches a page.\n"), "{markdown}");
+        assert!(markdown.contains("- asks for `http GET https://api.example`: the page is there"), "{markdown}");
+        assert!(markdown.contains("| `text` | "), "{markdown}");
+    }
 }
