@@ -173,7 +173,7 @@ fn every_error_code_has_a_section_that_says_what_to_do() {
 /// String literals that have the form of a code, and miette's `code(X123)`.
 fn codes(text: &str) -> impl Iterator<Item = String> {
     let is_code = |word: &str| {
-        let digits = word.strip_prefix(|c| "ALPKCSJEDTX".contains(c));
+        let digits = word.strip_prefix(|c| "AGLPKCSJEDTWX".contains(c));
         digits.is_some_and(|digits| digits.len() == 3 && digits.chars().all(|c| c.is_ascii_digit()))
     };
     text.split(['"', '(', ')']).filter(move |word| is_code(word)).map(str::to_owned).collect::<Vec<_>>().into_iter()
