@@ -163,7 +163,11 @@ fn systems() -> Vec<Case> {
             vec![call("wasi:cli/environment@0.2.3", "get-arguments", Vec::new())],
             Outcome::Harmless { gets: "done", hides: "" },
         ),
-        of("it ends itself", vec![call("wasi:cli/exit@0.2.3", "exit", vec![json!(1)])], Outcome::Fails("W110", "exit code 1")),
+        of(
+            "it ends itself",
+            vec![call("wasi:cli/exit@0.2.3", "exit", vec![json!(1)])],
+            Outcome::Fails("W110", "exit code 1"),
+        ),
         of(
             "it connects",
             vec![call("test:system/sockets@0.1.0", "connect", vec![json!("10.0.0.1:22")])],
