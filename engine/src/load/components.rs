@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +17,7 @@ use steps_sdk::host::Host;
 use steps_sdk::native::StepHandler;
 
 use crate::report::codes;
-use crate::wasm::{Bound, Compiler, Components, GrantUsage, Settings, WasmError};
+use crate::wasm::{Bound, COMPONENT_BYTES_MAX, Compiler, Components, GrantUsage, Settings, WasmError};
 
 /// What components are made with.
 pub struct WorkshopSettings {
@@ -105,7 +106,10 @@ impl Workshop {
             });
         };
         let path = folder.join(path);
-        std::fs::read(&path).map_err(|error| NotLoaded {
+        // One byte more than is allowed is enough for `wasm` to refuse it in words.
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+        read.map(|_| bytes).map_err(|error| NotLoaded {
             code: "W014",
             message: format!("the component {} cannot be read: {error}", path.display()),
             help: "paths start where the workflow lies; `engine step build` says where it puts a component".to_owned(),

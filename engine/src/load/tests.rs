@@ -100,9 +100,55 @@ fn registry() -> Registry {
 }
 
 fn registry_of(handlers: impl IntoIterator<Item = Arc<dyn StepHandler>>) -> Registry {
+    registry_at(Path::new("not-used"), handlers)
+}
+
+fn registry_at(cache: &Path, handlers: impl IntoIterator<Item = Arc<dyn StepHandler>>) -> Registry {
     let compiler = || Ok(crate::wasm::Compiler::InProcess);
-    let host = || unreachable!("no component is called here");
-    Registry::new(handlers, Workshop::new(WorkshopSettings { cache: "not-used".into(), compiler, host }))
+    let host = || crate::wasm::testing::World::default().bound().host;
+    Registry::new(handlers, Workshop::new(WorkshopSettings { cache: cache.to_owned(), compiler, host }))
+}
+
+/// A workflow that uses the component in `guest.wasm`.
+fn with_component(bytes: Option<&[u8]>) -> (tempfile::TempDir, Registry, Loaded) {
+    let room = tempfile::tempdir().unwrap();
+    if let Some(bytes) = bytes {
+        fs::write(room.path().join("guest.wasm"), bytes).unwrap();
+    }
+    let path = room.path().join("w.kdl");
+    let text = "workflow w\nuse \"guest.wasm\" as=guest { grant { dns \"example.io\" } }\nstep a uses=guest.test { text hello }\n";
+    fs::write(&path, text).unwrap();
+    let registry = registry_at(&room.path().join("cache"), []);
+    let loaded = load(path.to_str().unwrap(), &registry).unwrap();
+    (room, registry, loaded)
+}
+
+#[test]
+fn a_component_is_described_for_the_plan_and_bound_to_what_it_grants() {
+    let (_room, registry, loaded) = with_component(Some(&crate::wasm::testing::Guest::new().pack()));
+    let codes: Vec<&str> = loaded.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["L250"], "the grant is asked for by no kind: {:?}", loaded.problems);
+    let plan = plan::compile(&loaded.workflow.unwrap(), Default::default()).unwrap();
+    assert_eq!(plan.components[0].digest, loaded.components[0].digest);
+    let kind: StepKind = "guest.test".parse().unwrap();
+    assert!(registry.handler(&kind).is_none());
+    let bound = registry.bound(&plan, &loaded.components).unwrap();
+    assert!(bound.handler(&kind).is_some());
+    assert_eq!(bound.unused_grants(&plan), [("guest".to_owned(), "dns example.io and below".to_owned())]);
+}
+
+#[test]
+fn a_component_that_cannot_be_used_is_one_problem_at_its_use() {
+    for (bytes, code) in
+        [(None, "W014"), (Some(b"\0asm\x01\0\0\0".as_slice()), "W003"), (Some(b"text".as_slice()), "W004")]
+    {
+        let (_room, _, loaded) = with_component(bytes);
+        let found: Vec<&str> = loaded.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(found, [code]);
+        let at = loaded.problems[0].at.unwrap();
+        assert!(loaded.sources[0].text[at.start..at.end].contains("guest.wasm"), "{at:?}");
+        assert!(loaded.workflow.is_none());
+    }
 }
 
 #[test]

@@ -66,3 +66,4 @@ pub use components::{Components, Settings};
 pub use describe::{Description, Kind};
 pub use error::{Refusal, WasmError};
 pub use guest::{Bound, GrantUsage};
+pub use limits::COMPONENT_BYTES_MAX;
