@@ -12,6 +12,7 @@ use engine::wasm::{Compiler, Components, Settings};
 use serde_json::json;
 use steps_sdk::Value;
 use steps_sdk::native::StepHandler;
+use tokio::task::JoinSet;
 
 use crate::program::Program;
 use crate::rounds::{Measure, median};
@@ -124,15 +125,15 @@ async fn asleep(components: &Components) -> Result<Measure, Failure> {
     let sleep = Do::Call { interface: "clock", function: "sleep-ms", args: vec![json!(3_000)], keep: Vec::new() };
     let step = handler(components, &Guest::new().on("run", [sleep]).pack(), "test.test")?;
     let before = resident_kib()?;
-    let mut calls = Vec::with_capacity(ASLEEP);
+    let mut calls = JoinSet::new();
     for _ in 0..ASLEEP {
         let step = Arc::clone(&step);
-        calls.push(tokio::spawn(async move { World::default().call(async |cx| step.run(cx, json!({})).await).await }));
+        calls.spawn(async move { World::default().call(async |cx| step.run(cx, json!({})).await).await });
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let each = (resident_kib()? - before) / ASLEEP as f64;
-    for call in calls {
-        call.await??;
+    while let Some(call) = calls.join_next().await {
+        call??;
     }
     Ok(at_most("1,000 guests asleep in a call of the host, each", "KiB", each, 64.0))
 }
