@@ -110,8 +110,8 @@ mod tests {
             .hint("look at it: engine status region-trust-b46a --state a-long-way/to/the/state");
         assert_eq!(
             error.text(40),
-            "error[C010]: context `region-b` does not\nlead to cluster `a`\n\n  nothing was written to any cluster; use\n  \
-             the right context\n  look at it: engine status region-trust-b46a --state a-long-way/to/the/state\n"
+            "error[C010]: context `region-b` does not\nlead to cluster `a`\n\n  nothing was written to any cluster;\n  \
+             use the right context\n  look at it: engine status region-trust-b46a --state a-long-way/to/the/state\n"
         );
     }
 }
