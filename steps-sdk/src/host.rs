@@ -3,7 +3,6 @@
 //! Whoever calls these has compared the request with the file's grants already ([`crate::grant`]). What only the one who acts can see
 //! (which address a name has now, where a redirect leads) is for the implementation to refuse.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -186,6 +185,3 @@ pub trait Dns: Send + Sync {
         timeout: Duration,
     ) -> Result<Vec<DnsAnswer>, DnsError>;
 }
-
-/// How often each grant was used: what a report of least privilege is made of. Keyed by component, then by grant.
-pub type GrantUse = BTreeMap<String, BTreeMap<crate::grant::GrantIndex, u64>>;

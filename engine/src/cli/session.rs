@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine_core::id::RunId;
-use engine_core::plan::{Facts, Plan, PlannedComponent, evaluate_outputs};
+use engine_core::plan::{Facts, Plan, PlannedCluster, PlannedComponent, evaluate_outputs};
 use engine_core::run::{Event, Granted, RunOutcome, RunState};
 use steps_sdk::context::ClusterHandle;
 use steps_sdk::{Secret, Value};
@@ -73,13 +73,7 @@ async fn open(
         lock: plan.lock.clone(),
         keeps_first_use,
     };
-    let opened = cluster::open_all(&plan.clusters, &settings).await.map_err(|problems| {
-        for problem in &problems {
-            print::tell(&CliError::of(Exit::Preflight, problem).text(config::error_columns()));
-            print::tell("\n");
-        }
-        CliError::told(Exit::Preflight)
-    })?;
+    let opened = open_all(&plan.clusters, &settings).await?;
     let mut clusters = Clusters { handles: BTreeMap::new(), identities: Vec::new() };
     for one in opened {
         if let Some(note) = &one.note {
@@ -99,6 +93,20 @@ async fn open(
         clusters.handles.insert(one.handle.name.clone(), one.handle);
     }
     Ok(clusters)
+}
+
+/// Opens clusters; every one that cannot be opened is told of.
+pub async fn open_all(
+    clusters: &[PlannedCluster],
+    settings: &cluster::Settings,
+) -> Result<Vec<cluster::Opened>, CliError> {
+    cluster::open_all(clusters, settings).await.map_err(|problems| {
+        for problem in &problems {
+            print::tell(&CliError::of(Exit::Preflight, problem).text(config::error_columns()));
+            print::tell("\n");
+        }
+        CliError::told(Exit::Preflight)
+    })
 }
 
 /// The kinds of this binary, and the means to make those of components.

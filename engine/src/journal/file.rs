@@ -75,8 +75,8 @@ impl FileJournal {
         Ok(FileJournal { position, committer, checkpointed: Checkpointed::default() })
     }
 
-    /// The batch as bytes, with its receipt. `Err`: the receipt of a batch that is refused.
-    fn encode(&mut self, batch: &[Event], time: Timestamp) -> Result<(Write, Receipt), Receipt> {
+    /// Encodes the batch and gives it to the committer, unless it is refused.
+    fn hand(&mut self, batch: &[Event], time: Timestamp, give: impl FnOnce(&mut Committer, Write)) -> Receipt {
         let durable = self.committer.durable();
         let mut next = self.position;
         let mut bytes = Vec::with_capacity(256 * batch.len());
@@ -87,35 +87,23 @@ impl FileJournal {
                     bytes: too_large.bytes,
                     bytes_max: EVENT_BYTES_MAX,
                 };
-                return Err(Receipt::known(Sequence(self.position.sequence), Err(error)));
+                return Receipt::known(Sequence(self.position.sequence), Err(error));
             }
         }
         self.position = next;
         let (answer, answered) = oneshot::channel();
-        let write = Write { bytes, last: next.sequence, answer };
-        Ok((write, Receipt::waiting(Sequence(next.sequence), answered)))
+        give(&mut self.committer, Write { bytes, last: next.sequence, answer });
+        Receipt::waiting(Sequence(next.sequence), answered)
     }
 }
 
 impl Journal for FileJournal {
     fn append(&mut self, batch: &[Event], time: Timestamp) -> Receipt {
-        match self.encode(batch, time) {
-            Ok((write, receipt)) => {
-                self.committer.send(Message::Write(write));
-                receipt
-            }
-            Err(refused) => refused,
-        }
+        self.hand(batch, time, |committer, write| committer.send(Message::Write(write)))
     }
 
     fn append_here(&mut self, batch: &[Event], time: Timestamp) -> Receipt {
-        match self.encode(batch, time) {
-            Ok((write, receipt)) => {
-                self.committer.write_here(write);
-                receipt
-            }
-            Err(refused) => refused,
-        }
+        self.hand(batch, time, Committer::write_here)
     }
 
     fn epoch(&self) -> Epoch {

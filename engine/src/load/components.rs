@@ -106,15 +106,19 @@ impl Workshop {
             });
         };
         let path = folder.join(path);
-        // One byte more than is allowed is enough for `wasm` to refuse it in words.
-        let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
-        read.map(|_| bytes).map_err(|error| NotLoaded {
+        read_component(&path).map_err(|error| NotLoaded {
             code: "W014",
             message: format!("the component {} cannot be read: {error}", path.display()),
             help: "paths start where the workflow lies; `engine step build` says where it puts a component".to_owned(),
         })
     }
+}
+
+/// The bytes of a component's file; of one that is too large, enough for `wasm` to refuse it in words.
+pub fn read_component(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A problem of a component as the file's problem.

@@ -22,7 +22,7 @@ use engine_core::limits::SOURCE_BYTES_MAX;
 use engine_core::syntax;
 use engine_core::workflow::{self, Files, Workflow};
 
-pub use components::{Pinned, Workshop, WorkshopSettings};
+pub use components::{Pinned, Workshop, WorkshopSettings, read_component};
 pub use registry::Registry;
 
 /// A workflow with everything it is made of.

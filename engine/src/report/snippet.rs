@@ -146,10 +146,7 @@ impl<'a> Frame<'a> {
     fn columns(&self, text: &str, mark: &Mark<'a>) -> Marked<'a> {
         let line_start = text.as_ptr() as usize - self.source.text.as_ptr() as usize;
         let column = |byte: usize| {
-            let mut at = byte.saturating_sub(line_start).min(text.len());
-            while !text.is_char_boundary(at) {
-                at -= 1;
-            }
+            let at = text.floor_char_boundary(byte.saturating_sub(line_start));
             words::width(&shown(&text[..at]))
         };
         let start = column(mark.at.start);

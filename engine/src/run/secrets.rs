@@ -35,8 +35,12 @@ impl SecretStore {
 
     pub async fn open(&self, secret: &Secret) -> Result<SecretBytes, StepError> {
         match secret {
-            Secret::Env { name } => self.in_environment(name),
-            Secret::File { path } => self.in_file(path).await,
+            Secret::Env { name } => in_environment(&self.environment, name),
+            Secret::File { path } => {
+                let (base, path) = (self.base.clone(), path.clone());
+                let reading = tokio::task::spawn_blocking(move || in_file(&base, &path));
+                reading.await.expect("reading a file does not panic")
+            }
             Secret::K8s { cluster, namespace, name, key } => self.in_cluster(cluster, namespace, name, key).await,
             Secret::Sealed { owner, name } => {
                 let kept = self.kept(owner, name).await?;
@@ -55,38 +59,6 @@ impl SecretStore {
     pub async fn keep(&self, owner: &str, name: &str, bytes: SecretBytes) -> Result<(), StepError> {
         let (keystore, owner, name) = (Arc::clone(&self.keystore), owner.to_owned(), name.to_owned());
         blocking(move || keystore.keep(&owner, &name, &bytes)).await
-    }
-
-    fn in_environment(&self, name: &str) -> Result<SecretBytes, StepError> {
-        match self.environment.get(name) {
-            Some(value) if !value.is_empty() => Ok(SecretBytes::new(value.clone().into_bytes())),
-            found => {
-                let state = if found.is_some() { "empty" } else { "not set" };
-                Err(StepError::needs_person("S001", format!("the environment variable {name} is {state}"))
-                    .help(format!("set {name} for the engine's process, then resume"))
-                    .not_started())
-            }
-        }
-    }
-
-    async fn in_file(&self, path: &str) -> Result<SecretBytes, StepError> {
-        let full = self.base.join(Path::new(path));
-        let read =
-            tokio::task::spawn_blocking(move || std::fs::read(full)).await.expect("reading a file does not panic");
-        let mut bytes = read.map_err(|e| {
-            StepError::needs_person("S002", format!("the secret file {path} cannot be read"))
-                .caused_by(&e)
-                .help("paths are relative to the workflow's file")
-                .not_started()
-        })?;
-        // An editor ends a file with a line break; it is no part of the secret.
-        if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-            if bytes.last() == Some(&b'\r') {
-                bytes.pop();
-            }
-        }
-        Ok(SecretBytes::new(bytes))
     }
 
     async fn in_cluster(
@@ -110,6 +82,37 @@ impl SecretStore {
             .not_started())
         })
     }
+}
+
+/// A variable of the engine's own environment.
+pub fn in_environment(environment: &BTreeMap<String, String>, name: &str) -> Result<SecretBytes, StepError> {
+    match environment.get(name) {
+        Some(value) if !value.is_empty() => Ok(SecretBytes::new(value.clone().into_bytes())),
+        found => {
+            let state = if found.is_some() { "empty" } else { "not set" };
+            Err(StepError::needs_person("S001", format!("the environment variable {name} is {state}"))
+                .help(format!("set {name} for the engine's process, then resume"))
+                .not_started())
+        }
+    }
+}
+
+/// A file, whose relative path starts at `base`. Blocks.
+pub fn in_file(base: &Path, path: &str) -> Result<SecretBytes, StepError> {
+    let mut bytes = std::fs::read(base.join(path)).map_err(|e| {
+        StepError::needs_person("S002", format!("the secret file {path} cannot be read"))
+            .caused_by(&e)
+            .help("paths are relative to the workflow's file")
+            .not_started()
+    })?;
+    // An editor ends a file with a line break; it is no part of the secret.
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    Ok(SecretBytes::new(bytes))
 }
 
 async fn blocking<T: Send + 'static>(

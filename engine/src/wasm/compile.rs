@@ -17,6 +17,7 @@ use wasmtime::Engine;
 use super::error::{Refusal, WasmError};
 use super::limits::{Bytes, COMPONENT_BYTES_MAX};
 use super::machine::Machine;
+use super::words;
 
 /// The hidden subcommand under which the program compiles.
 pub const SUBCOMMAND: &str = "compile-component";
@@ -42,6 +43,9 @@ impl Default for CompileLimits {
 const LIMITS_BYTES_MAX: u64 = 1024;
 /// Each thread of the compiler reserves address space, which counts against the memory.
 const THREADS_MAX: usize = 4;
+
+/// Of what the compiler says of a component.
+const REASON_BYTES_MAX: usize = 500;
 
 const COMPILED: u8 = 0;
 const REFUSED: u8 = 1;
@@ -74,13 +78,7 @@ fn compile_here(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, Refusal> {
 /// The compiler's words in one line, from the outermost to the root.
 pub(super) fn reason_of(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
-    let mut reason = causes.join(": ");
-    let mut end = reason.len().min(500);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    reason.truncate(end);
-    reason
+    words::cut(&causes.join(": "), REASON_BYTES_MAX).to_owned()
 }
 
 /// The child's side: what the hidden subcommand does. Errors are of the pipes only; a component that cannot be compiled is an answer.

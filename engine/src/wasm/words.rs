@@ -23,11 +23,7 @@ pub(super) fn is_plain(text: &str) -> bool {
 
 /// The longest beginning of the text that has at most `bytes_max` bytes.
 pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 /// Control characters and those that turn the direction of writing would let a guest write over other lines.

@@ -183,10 +183,7 @@ pub(crate) fn manager(owner: &str) -> String {
     }
     let digest = Sha256::digest(owner.as_bytes());
     let tail: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let mut end = MANAGER_MAX - tail.len() - 1;
-    while !owner.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = owner.floor_char_boundary(MANAGER_MAX - tail.len() - 1);
     format!("{}-{tail}", &owner[..end])
 }
 

@@ -50,10 +50,7 @@ pub fn mark(owner: &str) -> String {
         return owner.to_owned();
     }
     let tail = hex(&Sha256::digest(owner)[..16]);
-    let mut end = MARK_MAX - tail.len() - 1;
-    while !owner.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = owner.floor_char_boundary(MARK_MAX - tail.len() - 1);
     format!("{}-{tail}", &owner[..end])
 }
 

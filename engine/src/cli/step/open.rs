@@ -12,7 +12,7 @@ use crate::cases::{self, Case, Kinds};
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::load::Workshop;
+use crate::load::{self, Workshop};
 use crate::wasm::{Bound, Component, Description, GrantUsage};
 
 /// What is known of it.
@@ -29,7 +29,7 @@ pub fn path_of(what: &Path, config: &Config) -> Result<PathBuf, CliError> {
 }
 
 pub fn open(path: PathBuf, workshop: &Workshop) -> Result<Opened, CliError> {
-    let bytes = std::fs::read(&path).map_err(|error| {
+    let bytes = load::read_component(&path).map_err(|error| {
         CliError::new(Exit::Usage, format!("the component {} cannot be read", path.display()))
             .code("W014")
             .caused_by(Some(&error))

@@ -11,10 +11,10 @@ use crate::cases::Case;
 use crate::cli::args::ClusterArgs;
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
-use crate::cli::exit::Exit;
-use crate::cli::{print, workflow};
+use crate::cli::{print, session, workflow};
 use crate::cluster;
 use crate::journal::StateDir;
+use crate::run::secrets;
 
 /// Opens the clusters of a case. Their identity is shown; none is kept: trying a step out is no decision to trust.
 pub async fn clusters(case: &Case, args: &ClusterArgs, config: &Config) -> Result<Clusters, CliError> {
@@ -46,15 +46,7 @@ pub async fn clusters(case: &Case, args: &ClusterArgs, config: &Config) -> Resul
         lock: "step".to_owned(),
         keeps_first_use: false,
     };
-    let opened = cluster::open_all(&planned, &settings).await.map_err(|problems| {
-        for problem in &problems {
-            print::tell(&format!(
-                "{}\n",
-                CliError::of(Exit::Preflight, problem).text(crate::cli::config::error_columns())
-            ));
-        }
-        CliError::told(Exit::Preflight)
-    })?;
+    let opened = session::open_all(&planned, &settings).await?;
     for one in &opened {
         print::tell(&format!("  {} = {} (id {})\n", one.handle.name, one.context, one.handle.identity));
     }
@@ -64,19 +56,8 @@ pub async fn clusters(case: &Case, args: &ClusterArgs, config: &Config) -> Resul
 /// A secret of the environment or of a file, which is what a case can name.
 pub fn secret(secret: &Secret, base: &Path, config: &Config) -> Result<SecretBytes, StepError> {
     match secret {
-        Secret::Env { name } => match config.environment.get(name).filter(|value| !value.is_empty()) {
-            Some(value) => Ok(SecretBytes::new(value.clone().into_bytes())),
-            None => Err(StepError::needs_person("S001", format!("the environment variable {name} is not set"))),
-        },
-        Secret::File { path } => {
-            let mut bytes = std::fs::read(base.join(path)).map_err(|error| {
-                StepError::needs_person("S002", format!("the secret file {path} cannot be read")).caused_by(&error)
-            })?;
-            if bytes.last() == Some(&b'\n') {
-                bytes.pop();
-            }
-            Ok(SecretBytes::new(bytes))
-        }
+        Secret::Env { name } => secrets::in_environment(&config.environment, name),
+        Secret::File { path } => secrets::in_file(base, path),
         other @ (Secret::K8s { .. } | Secret::Sealed { .. }) => {
             Err(StepError::permanent("A031", format!("{other} is not opened while a step is tried out"))
                 .help("name it with `from env=` or `from file=` here"))

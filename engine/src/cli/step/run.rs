@@ -24,10 +24,7 @@ pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError
     let case = case(&args, &opened.kinds, config)?;
     let component = opened.component(&workshop)?;
     let handler = opened.handler(&component, &case, workshop.host().clone());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::unexpected(&error))?;
+    let runtime = session::runtime()?;
     let base =
         args.with.as_deref().and_then(Path::parent).map_or(config.directory.clone(), |p| config.directory.join(p));
     let secrets = |secret: &Secret| real::secret(secret, &base, config);

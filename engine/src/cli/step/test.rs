@@ -256,10 +256,7 @@ fn record(
             .code("A032")
             .hint(format!("write `engine step test {} --record`", files.cases[0].1.name.value)));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::unexpected(&error))?;
+    let runtime = session::runtime()?;
     for (index, path) in files.paths.iter().enumerate() {
         let text = &files.sources[index].text;
         let mut edits = Vec::new();
