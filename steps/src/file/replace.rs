@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use steps_sdk::StepError;
@@ -82,7 +83,12 @@ pub async fn replace(path: &Path, bytes: SecretBytes, mode: Mode, owner: &str) -
     blocking(move || put_now(&path, &mark, bytes.expose(), mode).map_err(|e| file_error("write", &path, &e))).await
 }
 
+/// One write at a time: that of an attempt which was given up goes on in its thread, and the next attempt would take the other's
+/// temporary file for a stray.
+static WRITING: Mutex<()> = Mutex::new(());
+
 fn put_now(path: &Path, mark: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = directory_of(path);
     DirBuilder::new().recursive(true).create(directory)?;
     remove_strays(directory, mark)?;
