@@ -4,6 +4,7 @@
 //! Nothing is granted that is not written.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -291,6 +292,18 @@ impl DnsGrant {
     }
 }
 
+/// Whether what is sent to this origin can be read on its way: plain `http` to anything but the machine itself. An origin that is
+/// computed counts by what is written of it.
+pub fn is_in_the_clear(origin: &str) -> bool {
+    let Some(authority) = origin.strip_prefix("http://") else { return false };
+    let host = match authority.strip_prefix('[') {
+        Some(inside) => inside.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let is_own_name = host == "localhost" || host.ends_with(".localhost");
+    !is_own_name && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 fn path_matches(pattern: &str, path: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => path.starts_with(beginning),
@@ -308,6 +321,9 @@ impl fmt::Display for HttpGrant {
         }
         if let Some(inject) = &self.inject {
             write!(f, ", with a secret in `{}`", inject.header)?;
+            if is_in_the_clear(&self.origin) {
+                f.write_str(" in the clear")?;
+            }
         }
         if self.private {
             f.write_str(", private addresses too")?;
@@ -362,6 +378,29 @@ mod tests {
             }],
             dns: vec![DnsGrant { domain: "example.io".into() }],
         }
+    }
+
+    #[test]
+    fn plain_http_can_be_read_on_its_way_unless_it_stays_on_the_machine() {
+        for origin in ["http://api.example", "http://10.0.0.1:8080", "http://[2001:db8::1]:80", "http://${inputs.host}"]
+        {
+            assert!(is_in_the_clear(origin), "{origin}");
+        }
+        for origin in [
+            "https://api.example",
+            "http://localhost",
+            "http://api.localhost:8080",
+            "http://127.0.0.1:8080",
+            "http://127.8.8.8",
+            "http://[::1]:8080",
+            "http://127.0.0.1:${inputs.port}",
+        ] {
+            assert!(!is_in_the_clear(origin), "{origin}");
+        }
+        let inject =
+            Inject { secret: Secret::Env { name: "TOKEN".into() }, header: "x-key".into(), format: "{}".into() };
+        let grant = HttpGrant { origin: "http://a.example".into(), inject: Some(inject), ..grants().http.remove(0) };
+        assert!(grant.to_string().ends_with(", with a secret in `x-key` in the clear"), "{grant}");
     }
 
     #[test]

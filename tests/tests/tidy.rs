@@ -60,6 +60,7 @@ fn arrows_of_use_go_down_only() {
         ("diagnostic", 0),
         ("id", 0),
         ("limits", 0),
+        ("terminal", 0),
         ("syntax", 2),
         ("expr", 1),
         ("workflow", 3),

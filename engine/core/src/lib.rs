@@ -10,6 +10,7 @@
 pub mod diagnostic;
 pub mod id;
 pub mod limits;
+pub mod terminal;
 
 pub mod syntax;
 

@@ -4,6 +4,7 @@
 //! never wraps and never moves the cursor. A place of several lines is marked on its first.
 
 use engine_core::diagnostic::{Place, Source, SourceId};
+use engine_core::terminal::is_obeyed;
 
 use super::line::Line;
 use super::look::{Look, Style};
@@ -175,7 +176,7 @@ fn shown(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\t' => shown.push_str("    "),
-            control if words::is_unsafe(control) => shown.push('\u{fffd}'),
+            control if is_obeyed(control) => shown.push('\u{fffd}'),
             plain => shown.push(plain),
         }
     }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use engine_core::id::Timestamp;
+use engine_core::terminal::is_obeyed;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -108,7 +109,7 @@ pub fn pad_left(text: &str, columns: usize) -> String {
 /// One line without control characters. What steps and servers say must not be able to move the cursor, set colours or forge a
 /// line of ours.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    if !text.chars().any(is_obeyed) {
         return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len());
@@ -116,16 +117,9 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.extend(word.chars().filter(|c| !is_unsafe(*c)));
+        line.extend(word.chars().filter(|c| !is_obeyed(*c)));
     }
     Cow::Owned(line)
-}
-
-/// Characters that do something instead of showing something; those that turn the writing direction can make a line read
-/// otherwise than it is.
-pub fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Breaks a text at spaces into lines of at most `columns`; a longer word stays whole on a line of its own, so that a command or

@@ -49,7 +49,25 @@ pub(super) enum Verb {
     Release,
 }
 
+/// What becomes of a write that a guest asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writes {
+    Done,
+    /// Answered as if, and listed in the plan.
+    WouldDo,
+    /// The call ends: the verb is there to look, and its caller relies on it.
+    Refused,
+}
+
 impl Verb {
+    pub(super) fn writes(self) -> Writes {
+        match self {
+            Verb::Run | Verb::Undo | Verb::Release => Writes::Done,
+            Verb::Preview => Writes::WouldDo,
+            Verb::Verify | Verb::Describe => Writes::Refused,
+        }
+    }
+
     pub(super) fn word(self) -> &'static str {
         match self {
             Verb::Describe => "describe",
@@ -121,16 +139,19 @@ impl Guest {
         })
     }
 
-    pub(super) fn is_preview(&self) -> bool {
-        self.verb == Verb::Preview
-    }
-
     pub(super) fn into_would_do(self) -> Vec<Change> {
         self.called.map(|called| called.would_do).unwrap_or_default()
     }
 }
 
 impl Called {
+    /// The end of a call that wanted to write where nothing is written.
+    pub(super) fn read_only(asked: &str) -> wasmtime::Error {
+        StepError::permanent("W113", format!("asked for {asked}, and it may only look"))
+            .help("nothing was sent; this is a mistake in the component: tell its author, with these lines")
+            .into()
+    }
+
     /// Lists a write that a preview did not do. Beyond the limit the list says no more; the plan is long enough by then.
     pub(super) fn would_do(&mut self, change: Change) {
         if self.would_do.len() < CHANGES_MAX {

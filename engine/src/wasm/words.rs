@@ -1,5 +1,7 @@
 //! Text of a guest on its way to people and files: cut to a size, and without characters that a terminal would obey.
 
+use engine_core::terminal::is_obeyed;
+
 /// The text in one line of at most `bytes_max` bytes.
 pub(super) fn line(text: &str, bytes_max: usize) -> String {
     let kept = cut(text, bytes_max);
@@ -26,13 +28,9 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-/// Control characters and those that turn the direction of writing would let a guest write over other lines.
+/// What a terminal would obey would let a guest write over other lines.
 fn shown(c: char) -> char {
-    match c {
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    }
+    if is_obeyed(c) { '\u{fffd}' } else { c }
 }
 
 #[cfg(test)]
@@ -45,6 +43,7 @@ mod tests {
         assert_eq!(line("äöü", 3), "ä…");
         assert_eq!(cut("äöü", 4), "äö");
         assert_eq!(page("one\n\u{7}two\n", 100), "one\n\u{fffd}two\n");
-        assert!(is_plain("one\n\ttwo ä") && !is_plain("\u{9b}2J") && !is_plain("\u{202e}"));
+        assert_eq!(line("a\u{2028}error: b\u{2029}c", 100), "a\u{fffd}error: b\u{fffd}c");
+        assert!(is_plain("one\n\ttwo ä") && !is_plain("\u{9b}2J") && !is_plain("\u{202e}") && !is_plain("\u{2028}"));
     }
 }

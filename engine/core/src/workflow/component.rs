@@ -80,7 +80,7 @@ pub(super) fn name(node: &Node, problems: &mut Vec<Problem>) -> Option<Spanned<S
 /// A component that is used and was loaded.
 pub(super) struct Read {
     pub component: Component,
-    /// Nothing is wrong with its node, so that what it grants is what is meant.
+    /// There is no error in its node, so that what it grants is what is meant.
     pub is_clear: bool,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn read_all(document: &Document, specs: &Specs, decoder: &mut Decoder
     let read = |node| {
         let before = decoder.problems.len();
         let component = read(node, specs, &families, decoder)?;
-        Some(Read { component, is_clear: decoder.problems.len() == before })
+        Some(Read { component, is_clear: !decoder.problems[before..].iter().any(Problem::is_error) })
     };
     document.nodes_named("use").filter_map(read).collect()
 }

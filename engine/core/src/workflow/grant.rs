@@ -4,7 +4,7 @@
 //! depend on inputs.
 
 use steps_sdk::Value;
-use steps_sdk::grant::KubernetesVerb;
+use steps_sdk::grant::{KubernetesVerb, is_in_the_clear};
 use steps_sdk::schema::{Format, Reference, Schema, Shape};
 use steps_sdk::value::Hostname;
 
@@ -60,6 +60,7 @@ pub(super) fn read(node: &Node, decoder: &mut Decoder<'_>) -> WrittenGrants {
 
 fn http(node: &Node, decoder: &mut Decoder<'_>) -> Option<WrittenHttp> {
     check_form(node, &HTTP, decoder.problems);
+    let written = node.args.first();
     let origin = subject(node, "an origin", "http \"https://HOST\" { methods GET }", decoder)
         .map(|arg| text(arg, permit::Form::Origin, "http", decoder));
     let methods = match only_child(node, "methods", decoder.problems) {
@@ -74,7 +75,22 @@ fn http(node: &Node, decoder: &mut Decoder<'_>) -> Option<WrittenHttp> {
     }
     let private = private(node, decoder.problems);
     let inject = only_child(node, "inject", decoder.problems).and_then(|child| inject(child, decoder));
+    if let (Some(arg), Some(inject)) = (written, &inject) {
+        warn_of_the_clear(arg, inject, decoder.problems);
+    }
     Some(WrittenHttp { origin: origin?, methods, paths, private, inject, at: node.head() })
+}
+
+/// Whoever wrote such a grant may have a network of their own to send it through, so it is said and not refused.
+fn warn_of_the_clear(origin: &Arg, inject: &WrittenInject, problems: &mut Vec<Problem>) {
+    if origin.as_str().is_some_and(is_in_the_clear) {
+        let message = format!("the secret `{}` is sent without encryption", inject.secret.value);
+        problems.push(
+            Problem::warning("L251", origin.at, message)
+                .label("whoever is on the way can read it")
+                .help("use `https://`; a private CA can be named in SSL_CERT_FILE"),
+        );
+    }
 }
 
 /// Written as every field is that is true or false: a property, or a child that may stand alone.

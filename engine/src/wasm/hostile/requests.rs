@@ -9,7 +9,10 @@ use super::{Attack, Case, Outcome, case};
 use crate::wasm::testing::{Do, Guest, Scripted, World, cluster};
 
 pub(super) fn cases() -> Vec<Case> {
-    [ungranted(), urls(), headers(), secrets(), objects(), names(), previews()].into_iter().flatten().collect()
+    [ungranted(), urls(), headers(), secrets(), objects(), names(), previews(), verifications()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Every text that a host function can tell a guest.
@@ -368,7 +371,43 @@ fn previews() -> Vec<Case> {
             Attack::Preview(apply, granted(1)),
             Outcome::Harmless { gets: "Service/lb Create", hides: "Real" },
         ),
-        case("preview: a memo", Attack::Preview(memo, granted(1)), Outcome::Denied("a preview writes no memo")),
+        case("preview: a memo", Attack::Preview(memo, granted(1)), Outcome::Denied("`preview` writes no memo")),
         case("preview: a hold", Attack::Preview(hold, granted(1)), Outcome::Denied("only `run` takes holds")),
     ]
+}
+
+/// A `verify`, which is called to look, tries to write.
+fn verifications() -> Vec<Case> {
+    let object = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"lb","namespace":"kcp"}}"#;
+    let service = || target("hub", "v1", "Service", Some("kcp"), "lb");
+    let verify = |doing: Do| Guest::new().on("verify", [doing]).pack();
+    let note = |interface, function, args| Do::Call { interface, function, args, keep: vec![vec!["err"]] };
+    let zone = "https://api.cdn.example/v1/zones/1";
+    let stopped = [
+        (
+            "a PUT",
+            http("PUT", zone, &json!([])),
+            "`verify` of evil.test asked for PUT https://api.cdn.example/v1/zones/1",
+        ),
+        ("an apply", apply("hub", object), "asked for apply Service/lb on cluster `hub`, and it may only look"),
+        ("a delete", delete(service()), "asked for delete Service/lb on cluster `hub`, and it may only look"),
+    ];
+    let told = [
+        ("a memo", note("memo", "put", vec![json!("k"), json!("1")]), "`verify` writes no memo"),
+        ("a hold", note("hold", "take", vec![json!("h"), json!("1")]), "only `run` takes holds"),
+        ("a PUT that is not granted", http("PUT", "https://api.cdn.example/v2", &json!([])), "not granted"),
+        ("an apply that is not granted", apply("eu", object), "not granted"),
+    ];
+    let stopped = stopped.map(|(name, doing, word)| (name, doing, Outcome::Fails("W113", word)));
+    let told = told.map(|(name, doing, word)| (name, doing, Outcome::Denied(word)));
+    let mut cases: Vec<Case> = stopped
+        .into_iter()
+        .chain(told)
+        .map(|(name, doing, outcome)| {
+            case(format!("verify: {name}"), Attack::Verify(verify(doing), granted(1)), outcome)
+        })
+        .collect();
+    let reads = Outcome::Harmless { gets: "Unknown", hides: "" };
+    cases.push(case("verify: a GET is sent", Attack::Verify(verify(http("GET", zone, &json!([]))), granted(1)), reads));
+    cases
 }

@@ -1,4 +1,4 @@
-//! `http`: requests through the host, within the grants of the file; the host puts secrets in. A preview sends reads only.
+//! `http`: requests through the host, within the grants of the file; the host puts secrets in. Verbs that only look send reads only.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::http_request::{Normal, normal};
 use super::mask::Mask;
 use super::ungranted;
 use crate::wasm::bindings::http::{Answer, Error, Host, Request, Response};
-use crate::wasm::guest::{Called, Guest};
+use crate::wasm::guest::{Called, Guest, Writes};
 use crate::wasm::limits::{LINE_BYTES_MAX, RESPONSE_BYTES_MAX};
 use crate::wasm::words;
 
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 impl Host for Guest {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Answer, Error>> {
         self.count_host_call()?;
-        let is_preview = self.is_preview();
+        let writes = self.verb.writes();
         let step = self.step("http.send")?;
         let timeout = request.timeout_ms.map_or(TIMEOUT, |ms| Duration::from_millis(ms.into()));
         let (method, url) = (request.method.clone(), request.url.clone());
@@ -33,7 +33,7 @@ impl Host for Guest {
         if step.bound.grants.http.is_empty() {
             return Err(no_grant(&method, &url, Some(&normal)));
         }
-        send(step, normal, timeout, is_preview).await
+        send(step, normal, timeout, writes).await
     }
 }
 
@@ -51,7 +51,7 @@ async fn send(
     step: &mut Called,
     request: Normal,
     timeout: Duration,
-    is_preview: bool,
+    writes: Writes,
 ) -> wasmtime::Result<Result<Answer, Error>> {
     let grants = std::sync::Arc::clone(&step.bound.grants);
     let Some((index, grant)) = grants.http(&request.method, &request.origin, &request.path) else {
@@ -67,9 +67,13 @@ async fn send(
         return Ok(Err(Error::NotGranted(words)));
     }
     step.bound.used.count(index);
-    if is_preview && !["GET", "HEAD"].contains(&request.method.as_str()) {
+    if writes != Writes::Done && !["GET", "HEAD"].contains(&request.method.as_str()) {
+        let asked = words::line(&format!("{} {}{}", request.method, request.origin, request.path), LINE_BYTES_MAX);
+        if writes == Writes::Refused {
+            return Err(Called::read_only(&asked));
+        }
         step.would_do(Change {
-            object: words::line(&format!("{} {}{}", request.method, request.origin, request.path), LINE_BYTES_MAX),
+            object: asked,
             action: ChangeAction::Run,
             certainty: Certainty::Schema,
             fields: Vec::new(),

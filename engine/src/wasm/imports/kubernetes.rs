@@ -1,4 +1,5 @@
-//! `kubernetes`: objects through the host, within the grants of the file. A preview's writes are dry-runs, and listed in the plan.
+//! `kubernetes`: objects through the host, within the grants of the file. A preview's writes are dry-runs, and listed in the plan; a
+//! `verify` writes nothing.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use steps_sdk::{Certainty, Change, ChangeAction, Value};
 use super::{object, ungranted};
 use crate::wasm::bindings::kubernetes::{Error, Host, Selection, Target, Written};
 use crate::wasm::convert;
-use crate::wasm::guest::{Called, Guest};
+use crate::wasm::guest::{Called, Guest, Writes};
 use crate::wasm::limits::{LINE_BYTES_MAX, RESPONSE_BYTES_MAX};
 use crate::wasm::words;
 
@@ -40,16 +41,16 @@ impl Host for Guest {
         object: String,
         force: bool,
     ) -> wasmtime::Result<Result<Written, Error>> {
-        let is_real = !self.is_preview();
+        let writes = self.verb.writes();
         let step = self.granted_step("apply", &cluster, "KIND")?;
-        Ok(apply(step, &cluster, &object, force, is_real).await.map_err(Refused::answer))
+        settled(apply(step, &cluster, &object, force, writes).await)
     }
 
     async fn delete(&mut self, target: Target, uid: Option<String>) -> wasmtime::Result<Result<Written, Error>> {
-        let is_real = !self.is_preview();
+        let writes = self.verb.writes();
         let step = self.granted_step("delete", &target.cluster, &target.kind)?;
         let (cluster, target) = parted(target);
-        Ok(delete(step, &cluster, target, uid, is_real).await.map_err(Refused::answer))
+        settled(delete(step, &cluster, target, uid, writes).await)
     }
 
     async fn wait(
@@ -176,12 +177,54 @@ async fn list(step: &Called, selection: Selection) -> Result<Vec<String>, Refuse
     Ok(objects.iter().map(Value::to_string).collect())
 }
 
-async fn apply(step: &mut Called, cluster: &str, text: &str, force: bool, is_real: bool) -> Result<Written, Refused> {
+/// How a write ends when it is not done.
+enum Unwritten {
+    /// The guest is told.
+    Refused(Refused),
+    /// Its call ends.
+    Stopped(wasmtime::Error),
+}
+
+impl From<Refused> for Unwritten {
+    fn from(refused: Refused) -> Unwritten {
+        Unwritten::Refused(refused)
+    }
+}
+
+impl From<KubernetesError> for Unwritten {
+    fn from(error: KubernetesError) -> Unwritten {
+        Unwritten::Refused(error.into())
+    }
+}
+
+fn settled(written: Result<Written, Unwritten>) -> wasmtime::Result<Result<Written, Error>> {
+    match written {
+        Ok(written) => Ok(Ok(written)),
+        Err(Unwritten::Refused(refused)) => Ok(Err(refused.answer())),
+        Err(Unwritten::Stopped(end)) => Err(end),
+    }
+}
+
+fn read_only(verb: KubernetesVerb, target: &ObjectTarget, cluster: &str) -> Unwritten {
+    let asked = format!("{} {} on cluster `{cluster}`", verb.word(), object::words_of(target));
+    Unwritten::Stopped(Called::read_only(&asked))
+}
+
+async fn apply(
+    step: &mut Called,
+    cluster: &str,
+    text: &str,
+    force: bool,
+    writes: Writes,
+) -> Result<Written, Unwritten> {
     let object = convert::json("object's fields", text).map_err(|error| Refused::invalid(error.message))?;
     let target = object::target_of(&object).map_err(Refused::invalid)?;
     let on = allow(step, cluster, KubernetesVerb::Apply, &target)?;
+    if writes == Writes::Refused {
+        return Err(read_only(KubernetesVerb::Apply, &target, cluster));
+    }
     let kubernetes = &step.bound.host.kubernetes;
-    if is_real {
+    if writes == Writes::Done {
         return Ok(Written::Done(kubernetes.apply(&step.cx, on, object, force, WriteMode::Real).await?.to_string()));
     }
     // The host looks for itself, whatever the guest may read: only what is to happen is told, to the person who plans.
@@ -202,12 +245,16 @@ async fn delete(
     cluster: &str,
     target: ObjectTarget,
     uid: Option<String>,
-    is_real: bool,
-) -> Result<Written, Refused> {
+    writes: Writes,
+) -> Result<Written, Unwritten> {
     let on = allow(step, cluster, KubernetesVerb::Delete, &target)?;
-    let mode = if is_real { WriteMode::Real } else { WriteMode::DryRun };
+    let mode = match writes {
+        Writes::Done => WriteMode::Real,
+        Writes::WouldDo => WriteMode::DryRun,
+        Writes::Refused => return Err(read_only(KubernetesVerb::Delete, &target, cluster)),
+    };
     let before = step.bound.host.kubernetes.delete(&step.cx, on, target.clone(), uid, mode).await?.to_string();
-    if is_real {
+    if mode == WriteMode::Real {
         return Ok(Written::Done(before));
     }
     step.would_do(change(&target, ChangeAction::Delete));

@@ -1,10 +1,10 @@
-//! `memo`: durable notes of the step. A preview reads them and writes none.
+//! `memo`: durable notes of the step. Verbs that only look read them and write none.
 
 use engine_core::limits::MEMO_BYTES_MAX;
 use steps_sdk::Value;
 
 use crate::wasm::bindings::memo::Host;
-use crate::wasm::guest::Guest;
+use crate::wasm::guest::{Guest, Writes};
 use crate::wasm::limits::Bytes;
 
 /// A key is a name, not a value.
@@ -18,10 +18,10 @@ impl Host for Guest {
 
     async fn put(&mut self, key: String, value: String) -> wasmtime::Result<Result<(), String>> {
         self.count_host_call()?;
-        let is_preview = self.is_preview();
+        let verb = self.verb;
         let cx = &self.step("memo.put")?.cx;
-        if is_preview {
-            return Ok(Err("a preview writes no memo".to_owned()));
+        if verb.writes() != Writes::Done {
+            return Ok(Err(format!("`{}` writes no memo", verb.word())));
         }
         match note(&key, &value) {
             Ok(value) => Ok(cx.memo.put(&key, value).await.map_err(|error| error.message)),

@@ -170,6 +170,29 @@ fn grants_of_http_are_held_to_what_can_be_sent() {
 }
 
 #[test]
+fn a_secret_over_plain_http_is_warned_of_unless_it_stays_on_the_machine() {
+    let with = |origin: &str, inject: &str, expected: &[(&str, &str)]| {
+        let grants = format!("http \"{origin}\" {{ methods POST; {inject} }}; dns \"*\"");
+        check(&format!("use \"./cdn.wasm\" as=cdn {{ grant {{ {grants} }} }}\nstep a uses=cdn.purge"), expected);
+    };
+    let inject = "inject secret=token header=X-Key";
+    for origin in ["http://a.example", "http://10.0.0.1:8080", "http://${inputs.domain}:8080"] {
+        with(origin, inject, &[("L251", &format!("\"{origin}\""))]);
+        with(origin, "", &[]);
+    }
+    for origin in ["https://a.example", "http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"] {
+        with(origin, inject, &[]);
+    }
+    // What is missing is told beside it.
+    check(
+        &format!(
+            "use \"./cdn.wasm\" as=cdn {{ grant {{ http \"http://a.example\" {{ {inject} }} }} }}\nstep a uses=cdn.quiet"
+        ),
+        &[("L250", "http \"http://a.example\""), ("L251", "\"http://a.example\"")],
+    );
+}
+
+#[test]
 fn grants_of_kubernetes_and_dns_name_what_is_there() {
     check_grant("k8s { verbs get; kinds Service }", &[("L204", "k8s")]);
     check_grant("k8s hub { verbs get; kinds Service }", &[("L210", "hub")]);
