@@ -19,7 +19,8 @@
 //!
 //! Without features this crate is data only, and the pure half of the engine uses it so. The feature `native` adds what an author
 //! of built-in steps needs: the trait [`native::Step`] and the [`context::StepContext`]. The feature `guest` adds what an author of a
-//! WASM step needs: the trait `guest::GuestStep` and what the host does for it.
+//! WASM step needs: the trait `guest::GuestStep` and what the host does for it. The feature `testing` adds the
+//! tests that every step must pass, for dev-dependencies.
 
 // Generated code of the feature `guest` names this crate as its users do.
 #[cfg(feature = "guest")]
@@ -40,6 +41,8 @@ pub mod guest;
 pub mod host;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use error::{ErrorClass, StepError};
 pub use outcome::{Certainty, Change, ChangeAction, Outcome, Preview, Verdict};

@@ -15,7 +15,7 @@ mod tls;
 mod value;
 
 #[cfg(test)]
-mod testing;
+use steps_sdk::testing;
 
 use std::sync::Arc;
 

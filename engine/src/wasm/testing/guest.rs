@@ -32,6 +32,11 @@ pub enum Do {
     /// A call of the host. Of `keep` the first path that leads into the result becomes the text of the answer: a string or bytes, or
     /// the name of the last case.
     Call { interface: &'static str, function: &'static str, args: Vec<Value>, keep: Vec<Vec<&'static str>> },
+    /// If the result of the last call has this part, the verb ends here with this answer. A part that is a number has to be this one;
+    /// an empty path is the whole result.
+    AnswerIf { path: Vec<&'static str>, is: Option<u64>, answer: Value },
+    /// Over and over, until an answer ends it.
+    Repeat(Vec<Do>),
     /// The inputs become the outputs.
     Inputs,
     /// One of these, by the number of the attempt: one component serves many cases.
@@ -149,6 +154,7 @@ impl Guest {
                 call,
                 result,
                 at,
+                last: None,
                 code: String::new(),
             };
             for one in doing {
@@ -182,6 +188,8 @@ struct Body<'a> {
     result: Type,
     /// Where the answer lies.
     at: u32,
+    /// The result of the last call and where it lies; in a local when that is nowhere.
+    last: Option<(Type, Option<u32>)>,
     code: String,
 }
 
@@ -210,6 +218,14 @@ impl Body<'_> {
                     }
                     self.code.push_str("))");
                 }
+            }
+            Do::AnswerIf { path, is, answer } => self.answer_if(path, *is, answer),
+            Do::Repeat(doing) => {
+                self.code.push_str("(loop $again ");
+                for one in doing {
+                    self.write(one);
+                }
+                self.code.push_str("(br $again))");
             }
             Do::Call { interface, function, args, keep } => self.call(interface, function, args, keep),
         }
@@ -263,11 +279,47 @@ impl Body<'_> {
             let _ = write!(self.code, "({core}.const {number})");
         }
         let _ = write!(self.code, "(call {name}) {after}");
+        self.last = declared.result.map(|result| (result, signature.retptr.then_some(back)));
         if let Some(result) = declared.result.filter(|_| signature.retptr) {
             for path in keep {
                 self.keep(&result, back, path);
             }
         }
+    }
+
+    fn answer_if(&mut self, path: &[&str], is: Option<u64>, answer: &Value) {
+        let (result, back) = self.last.expect("a call with a result before it");
+        let answer = self.contract.place(self.image, &self.result, answer);
+        self.code.push_str("(block $other");
+        match back {
+            Some(back) => {
+                let parts = self.contract.path(&result, back, path);
+                for (at, case) in parts.iter().filter_map(|part| part.tag) {
+                    let _ =
+                        write!(self.code, "(br_if $other (i32.ne (i32.load8_u (i32.const {at})) (i32.const {case})))");
+                }
+                if let (Some(number), Some(last)) = (is, parts.last()) {
+                    let ty = last.ty.expect("a number");
+                    let load = match self.contract.size(&ty) {
+                        1 => "i32.load8_u",
+                        2 => "i32.load16_u",
+                        _ => "i32.load",
+                    };
+                    let at = last.at;
+                    let _ = write!(self.code, "(br_if $other (i32.ne ({load} (i32.const {at})) (i32.const {number})))");
+                }
+            }
+            None => {
+                let number = is.expect("a number");
+                let _ = match result {
+                    Type::U64 => {
+                        write!(self.code, "(br_if $other (i64.ne (local.get $n) (i64.const {number})))")
+                    }
+                    _ => write!(self.code, "(br_if $other (i32.ne (local.get $i) (i32.const {number})))"),
+                };
+            }
+        }
+        let _ = write!(self.code, "(return (i32.const {answer})))");
     }
 
     /// Makes a part of a call's result the text of the answer, if the result has that part.
