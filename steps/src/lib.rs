@@ -17,6 +17,7 @@ mod value;
 #[cfg(test)]
 use steps_sdk::testing;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use steps_sdk::host::Host;
@@ -41,6 +42,11 @@ pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
 /// What the engine does on behalf of WASM steps, with the means of this machine.
 pub fn host() -> Host {
     host::of_machine()
+}
+
+/// The same for a world apart whose names this resolver knows, such as a lab's: its own port is that of every name server there.
+pub fn host_asking(resolver: SocketAddr) -> Host {
+    host::asking(resolver)
 }
 
 #[cfg(test)]

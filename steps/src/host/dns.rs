@@ -5,7 +5,7 @@
 //! serves it, and the first of those that answers with authority is believed. Then no cache stands between a record that was just
 //! written and the step that looks for it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -51,6 +51,11 @@ impl Resolvers {
     pub(super) fn of_machine() -> Resolvers {
         let servers = || written_down(&std::fs::read_to_string(RESOLVERS).unwrap_or_default());
         Resolvers { servers: Box::new(servers), port: 53 }
+    }
+
+    /// One resolver, on whose port the servers of its zones are too.
+    pub(super) fn at(resolver: SocketAddr) -> Resolvers {
+        Resolvers { servers: Box::new(move || vec![resolver.to_string()]), port: resolver.port() }
     }
 
     async fn ask(

@@ -9,15 +9,25 @@ mod dns;
 mod http;
 mod kubernetes;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use steps_sdk::host::Host;
 
 /// The host functions of this machine.
 pub(crate) fn of_machine() -> Host {
+    with(dns::Resolvers::of_machine())
+}
+
+/// The same, with questions about names for this resolver.
+pub(crate) fn asking(resolver: SocketAddr) -> Host {
+    with(dns::Resolvers::at(resolver))
+}
+
+fn with(resolvers: dns::Resolvers) -> Host {
     Host {
         http: Arc::new(http::Client::of_machine()),
         kubernetes: Arc::new(kubernetes::ApiServers),
-        dns: Arc::new(dns::Resolvers::of_machine()),
+        dns: Arc::new(resolvers),
     }
 }

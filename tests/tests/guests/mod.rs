@@ -10,6 +10,7 @@ use engine::wasm::testing::{Do, Guest};
 use engine::wasm::{Bound, Compiler, Components, GrantUsage, Settings};
 use serde_json::{Value, json};
 use steps_sdk::grant::{Grants, GuestLimits, HttpGrant};
+use steps_sdk::host::Host;
 use steps_sdk::native::StepHandler;
 use tempfile::TempDir;
 
@@ -27,9 +28,14 @@ fn components() -> &'static Components {
 
 /// The first kind of a component, within these grants, over the host that the program has.
 pub fn bound(component: &[u8], grants: Grants) -> Arc<dyn StepHandler> {
-    let limits = GuestLimits::default();
-    let bound = Bound { grants: Arc::new(grants), limits, host: steps::host(), used: Arc::<GrantUsage>::default() };
-    components().component(component).unwrap().handlers("guest", bound).remove(0)
+    bound_over(steps::host(), component, grants).remove(0)
+}
+
+/// All of its kinds, over a host of one's own.
+pub fn bound_over(host: Host, component: &[u8], grants: Grants) -> Vec<Arc<dyn StepHandler>> {
+    let used = Arc::<GrantUsage>::default();
+    let bound = Bound { grants: Arc::new(grants), limits: GuestLimits::default(), host, used };
+    components().component(component).unwrap().handlers("guest", bound)
 }
 
 /// A component of steps/custom; `None`, said loudly, when it was not built.
