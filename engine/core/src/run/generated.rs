@@ -405,3 +405,36 @@ fn a_hold_keeps_the_run_open_until_it_is_given_back() {
     life.happens(Event::HoldReleased { step: id, name: "root".into(), because: "the step has ended".into() });
     assert_eq!(life.state.decide(life.now, Gate::Open, 0), [Decision::Finish(RunOutcome::Failed)]);
 }
+
+#[test]
+fn a_step_begins_again_when_what_it_held_is_given_back_and_not_before() {
+    let case = plan(
+        vec![step(0, Vec::new(), None, None, Effect::Converge), step(1, Vec::new(), None, None, Effect::Converge)],
+        Vec::new(),
+        RunLimits { parallel: 2, per_cluster: 2 },
+    );
+    let mut life = Life::new(case);
+    let id = StepId::new("s0");
+    let released = Event::HoldReleased { step: id.clone(), name: "root".into(), because: "the step has ended".into() };
+    let take = |life: &mut Life| {
+        let attempt = life.state.record(StepIndex(0)).attempt + 1;
+        life.happens(Event::StepStarted { step: id.clone(), attempt, inputs: Digest::of_bytes(b"") });
+        life.happens(Event::HoldTaken { step: id.clone(), name: "root".into(), data: json!({ "replicas": 1 }) });
+    };
+    let release = || Decision::Release(StepIndex(0), "root".into());
+
+    // The engine is killed while the step runs; the step beside it waits for nobody.
+    take(&mut life);
+    life.happens(Event::StepReset { step: id.clone(), reason: "was under way when the engine stopped".into() });
+    assert_eq!(life.state.decide(life.now, Gate::Open, 0), [release(), Decision::Start(StepIndex(1))]);
+    life.happens(released.clone());
+    assert!(life.state.decide(life.now, Gate::Open, 0).contains(&Decision::Start(StepIndex(0))));
+
+    // The next attempt of a failed step, whose time has come.
+    take(&mut life);
+    let error = steps_sdk::StepError::transient("E000", "not now");
+    life.happens(Event::StepFailed { step: id.clone(), error, retry_at: Some(life.now) });
+    assert_eq!(life.state.decide(life.now, Gate::Open, 1), [release(), Decision::Start(StepIndex(1))]);
+    life.happens(released);
+    assert!(life.state.decide(life.now, Gate::Open, 0).contains(&Decision::Start(StepIndex(0))));
+}

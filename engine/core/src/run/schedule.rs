@@ -64,7 +64,7 @@ impl RunState {
             if *until > now {
                 break;
             }
-            if places.take(&self.plan.step(*index).clusters) {
+            if self.may_begin(index) && places.take(&self.plan.step(*index).clusters) {
                 decisions.push(Decision::Start(*index));
             }
         }
@@ -73,8 +73,12 @@ impl RunState {
     /// In the plan's order across all lanes, so that the same state always gives the same decisions.
     fn start_ready<'a>(&'a self, places: &mut Places<'a>, decisions: &mut Vec<Decision>) {
         let mut chosen = BTreeSet::new();
-        let mut lanes: Vec<_> =
-            self.ready.lanes.iter().map(|lane| (lane, lane.startable.iter().copied().peekable())).collect();
+        let mut lanes: Vec<_> = self
+            .ready
+            .lanes
+            .iter()
+            .map(|lane| (lane, lane.startable.iter().copied().filter(|index| self.may_begin(index)).peekable()))
+            .collect();
         while places.left > 0 {
             let mut first: Option<(StepIndex, usize)> = None;
             for (position, (lane, queue)) in lanes.iter_mut().enumerate() {
@@ -91,6 +95,12 @@ impl RunState {
                 decisions.push(Decision::Start(index));
             }
         }
+    }
+
+    /// What an earlier attempt took has to be given back first: a step that takes the same again while that goes on would lose it to
+    /// the end of that.
+    fn may_begin(&self, index: &StepIndex) -> bool {
+        !self.holding.contains(index)
     }
 
     /// Holds of steps that are not running. A step that runs gives back at its end.
