@@ -200,7 +200,7 @@ pub struct CheckArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ExplainArgs {
     /// `k8s.apply`, `k8s.apply.wait` or `L012`; without one, all kinds are listed
-    #[arg(value_name = "KIND[.FIELD]|CODE")]
+    #[arg(value_name = "KIND[.FIELD]|NODE|CODE")]
     pub topic: Option<String>,
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]

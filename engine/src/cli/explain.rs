@@ -1,4 +1,4 @@
-//! `engine explain [KIND[.FIELD]|CODE]`
+//! `engine explain [KIND[.FIELD]|NODE|CODE]`
 
 use super::Roof;
 use super::args::{ExplainArgs, Form};

@@ -1,4 +1,4 @@
-//! What the engine says about itself: step kinds, their fields, and error codes.
+//! What the engine says about itself: step kinds, their fields, nodes of the language, and error codes.
 
 use engine_core::diagnostic::nearest;
 use serde_json::json;
@@ -10,6 +10,7 @@ use steps_sdk::{Effect, EffectOf, StepSpec, UndoDefault, Value};
 use super::codes::{self, Section};
 use super::line::Line;
 use super::look::{Look, Style};
+use super::nodes::{self, Node};
 use super::sheet::Sheet;
 use super::{schema_text, words};
 
@@ -22,22 +23,26 @@ pub enum Topic<'a> {
         /// From the kind's own field to the one that was asked for.
         path: Vec<&'a Field>,
     },
+    Node(Node),
     Code(Section),
 }
 
 /// There is no such topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{asked}` is no step kind, field or error code")]
+#[error("`{asked}` is no step kind, field, node or error code")]
 pub struct Unknown {
     pub asked: String,
     /// What is meant, or what there is instead.
     pub help: String,
 }
 
-/// Finds `KIND`, `KIND.FIELD` (with further fields inside it) or `CODE`.
+/// Finds `KIND`, `KIND.FIELD` (with further fields inside it), `NODE` or `CODE`.
 pub fn topic<'a>(asked: &str, kinds: &[&'a StepSpec]) -> Result<Topic<'a>, Unknown> {
     if let Some(section) = codes::section(asked) {
         return Ok(Topic::Code(section));
+    }
+    if let Some(node) = nodes::node(asked) {
+        return Ok(Topic::Node(node));
     }
     let unknown = |help: String| Unknown { asked: asked.to_owned(), help };
     let mut parts = asked.split('.');
@@ -61,9 +66,10 @@ fn not_found(asked: &str, kinds: &[&StepSpec]) -> String {
     let upper = asked.to_uppercase();
     let kind = nearest(asked, kinds.iter().map(|spec| spec.kind.as_str()));
     let code = nearest(&upper, codes::sections().map(|section| section.code));
+    let node = nearest(asked, nodes::names());
     let of_family: Vec<&str> =
         kinds.iter().filter(|spec| spec.kind.family() == asked).map(|spec| spec.kind.as_str()).collect();
-    match (of_family.as_slice(), kind, code) {
+    match (of_family.as_slice(), kind.or(node), code) {
         ([], Some(kind), _) => format!("did you mean `{kind}`?"),
         ([], None, Some(code)) => format!("did you mean `{code}`?"),
         ([], None, None) => {
@@ -95,6 +101,11 @@ pub fn text(topic: &Topic<'_>, look: &Look) -> String {
     match topic {
         Topic::Kind(kind) => kind_text(&mut sheet, kind),
         Topic::Field { kind, path } => field_text(&mut sheet, kind, path),
+        Topic::Node(node) => {
+            sheet.push(Line::new().with(Style::Strong, node.name).text(format!("  {}", node.title.to_lowercase())));
+            sheet.gap();
+            markdown(&mut sheet, node.body);
+        }
         Topic::Code(section) => {
             sheet.push(Line::new().with(Style::Strong, section.code).text(format!("  {}", section.title)));
             sheet.gap();
@@ -272,6 +283,17 @@ fn field_text(sheet: &mut Sheet<'_>, kind: &StepSpec, path: &[&Field]) {
     sheet.command("more", Style::Quiet, &format!("engine explain {}", kind.kind));
 }
 
+/// A row of a table: the first cell stands alone, what it means below it.
+fn row(sheet: &mut Sheet<'_>, line: &str) {
+    let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+    let (first, rest) = (cells.next().unwrap_or_default(), cells.collect::<Vec<_>>().join("; "));
+    if first.starts_with("---") || rest.is_empty() {
+        return;
+    }
+    sheet.indented(2, first);
+    sheet.indented(6, &rest);
+}
+
 /// Paragraphs are wrapped; lists, indented lines and fenced blocks keep their lines.
 fn markdown(sheet: &mut Sheet<'_>, text: &str) {
     let mut is_fenced = false;
@@ -289,6 +311,7 @@ fn markdown(sheet: &mut Sheet<'_>, text: &str) {
             () if is_fence => is_fenced = !is_fenced,
             () if is_fenced => sheet.push(Line::new().text(format!("    {}", words::clean(line)))),
             () if line.trim().is_empty() => sheet.gap(),
+            () if line.starts_with('|') => row(sheet, line),
             () => sheet.indented(2, line),
         }
     }
@@ -314,6 +337,9 @@ pub fn json(topic: &Topic<'_>) -> Value {
                 })
             });
             json!({ "schema": "engine.explain/v1", "kind": kind.kind, "path": names, "field": field })
+        }
+        Topic::Node(node) => {
+            json!({ "schema": "engine.explain/v1", "node": node.name, "title": node.title, "text": node.body })
         }
         Topic::Code(section) => {
             json!({ "schema": "engine.explain/v1", "code": section.code, "title": section.title, "text": section.body })
@@ -387,6 +413,22 @@ mod tests {
         let text = explained(&section.code.to_lowercase());
         assert!(text.starts_with(&format!("{}  {}\n\n", section.code, section.title)), "{text}");
         assert!(text.lines().count() > 2, "{text}");
+    }
+
+    #[test]
+    fn a_node_is_explained_by_the_document_of_the_language() {
+        for (asked, words) in [
+            ("use", "takes a WASM component into the file"),
+            ("grant", "requests to this origin, no other port"),
+            ("limits", "Without them: 64 MiB"),
+            ("step", "timeout \"5m\""),
+        ] {
+            let text = explained(asked);
+            let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.starts_with(&format!("{asked}  ")) && joined.contains(words), "{text}");
+        }
+        assert_eq!(json(&topic("grant", &[]).unwrap())["node"], "grant");
+        assert_eq!(topic("grants", &[]).unwrap_err().help, "did you mean `grant`?");
     }
 
     #[test]

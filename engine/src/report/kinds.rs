@@ -17,7 +17,7 @@ pub fn text(kinds: &[&StepSpec], look: &Look) -> String {
         sheet.push_fit(Line::new().with(Style::Strong, name).text(format!("  {}", first_line(kind))));
     }
     sheet.gap();
-    sheet.push(Line::new().text("more: engine explain KIND, KIND.FIELD or an error code"));
+    sheet.push(Line::new().text("more: engine explain KIND, KIND.FIELD, NODE (use, grant, limits, step, …) or CODE"));
     sheet.render()
 }
 

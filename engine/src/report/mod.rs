@@ -8,6 +8,7 @@
 //! error) is cleaned of control characters before it reaches a terminal. Hints stand last, after a blank line.
 
 pub mod look;
+mod nodes;
 
 pub mod line;
 

@@ -27,6 +27,8 @@ pub struct Server {
 pub struct State {
     /// Bodies by path.
     pub kept: BTreeMap<String, Vec<u8>>,
+    /// Every request, as `PUT /marker`, in its order.
+    pub seen: Vec<String>,
     /// Writes that changed something.
     pub writes: usize,
     /// Questions for `/ready` that are answered with 404 before it is there.
@@ -101,6 +103,7 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     let answered = {
         let mut state = state.lock().unwrap();
         state.calls += 1;
+        state.seen.push(format!("{method} {path}"));
         match state.fails.filter(|(number, _)| *number == state.calls) {
             Some((_, 0)) => Some((503, Vec::new())),
             Some((_, 1)) => None,
