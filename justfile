@@ -52,9 +52,9 @@ bench:
 demo:
     cargo run --release -- demo
 
-# builds etcd, kube-apiserver and the rest from their Go modules (about 20 minutes the first time)
-lab-build:
-    cargo run -q -p engine-tests --bin lab -- build
+# builds etcd, kube-apiserver and the rest from their Go modules (about 20 minutes the first time); --zheng for kcp and its world too
+lab-build *ARGS:
+    cargo run -q -p engine-tests --bin lab -- build {{ARGS}}
 
 # three control planes and a DNS server, as processes
 lab-up *DIR:

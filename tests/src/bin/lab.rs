@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use engine_tests::lab::build::{Built, build};
+use engine_tests::lab::modules::{KUBE, ZHENG};
 use engine_tests::lab::shared::{guard, in_words};
 use engine_tests::lab::{Lab, LabError, REGIONS, Settings};
 
@@ -20,7 +21,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Action {
     /// Build the programs of the lab, unless they are those of these sources already
-    Build,
+    Build {
+        /// Also what `up --zheng` needs: cert-manager, kcp and helm
+        #[arg(long)]
+        zheng: bool,
+    },
     /// Bring a lab up: three clusters and a DNS server
     Up {
         /// Where it lives; by default in the user's cache directory
@@ -52,7 +57,7 @@ fn main() -> ExitCode {
     let place = |dir: Option<PathBuf>| dir.unwrap_or_else(|| settings.lab());
     let ended = match Arguments::parse().command {
         Action::Trust => return trust(&mut out),
-        Action::Build => build_programs(&settings, &mut out),
+        Action::Build { zheng } => build_programs(&settings, zheng, &mut out),
         Action::Up { dir, clusters } => up(place(dir), &clusters, &mut out),
         Action::Down { dir } => down(place(dir), &mut out),
         Action::Status { dir } => status(place(dir), &mut out),
@@ -68,13 +73,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn build_programs(settings: &Settings, out: &mut impl Write) -> Result<End, LabError> {
-    match build(&settings.programs(), &mut |line| say(&mut io::stderr(), line))? {
-        Built::AsItWas(program) => say(out, &format!("{} is as it was", program.display())),
-        Built::New { program, bytes, took } => {
-            say(out, &format!("{}: {} MiB, built in {} s", program.display(), bytes >> 20, took.as_secs()));
+fn build_programs(settings: &Settings, zheng: bool, out: &mut impl Write) -> Result<End, LabError> {
+    let more = if zheng { &ZHENG[..] } else { &[] };
+    for module in std::iter::once(&KUBE).chain(more) {
+        match build(&settings.programs(), module, &mut |line| say(&mut io::stderr(), line))? {
+            Built::AsItWas => say(out, &format!("{:<12} is as it was", module.name)),
+            Built::New { took } => say(out, &format!("{:<12} built in {} s", module.name, took.as_secs())),
         }
     }
+    say(out, &format!("the programs are in {}", settings.programs().display()));
     Ok(End::Well)
 }
 

@@ -4,7 +4,8 @@
 //! In reading order:
 //!
 //! - [`settings`]: what comes from the environment; read here and nowhere else.
-//! - [`programs`]: which programs a lab runs, and what to do when one is missing. [`build`] makes the one that is ours.
+//! - [`programs`]: which programs a lab runs, and what to do when one is missing. [`modules`] lists those that are built from Go
+//!   modules, and [`build`] builds them.
 //! - [`record`]: what a lab is, as data: clusters, DNS server, processes. It is stored as `lab.json` beside them.
 //! - [`up`]: the order in which a lab comes up. It uses [`address`] (where all listen), [`certificates`], [`kubeconfig`],
 //!   [`control_plane`] (etcd, API servers, controllers, agents), [`dns`] and [`request`] (are they ready?).
@@ -20,6 +21,7 @@ pub mod dns;
 pub mod down;
 pub mod error;
 pub mod kubeconfig;
+pub mod modules;
 pub mod process;
 pub mod programs;
 pub mod record;

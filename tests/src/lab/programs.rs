@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::build;
+use super::modules::{KUBE, Module};
 use super::settings::Settings;
 
 /// All programs of a lab, found.
@@ -23,10 +24,10 @@ pub struct Programs {
 pub enum Missing {
     #[error("the lab needs Linux: it uses namespaces and the whole of 127.0.0.0/8")]
     Linux,
-    #[error("the lab's programs are not built: run `just lab-build` (10 to 20 minutes once; needs Go)")]
-    NotBuilt,
-    #[error("the lab's programs were built from other sources than these: run `just lab-build`")]
-    Outdated,
+    #[error("{} is not built for the lab: run `{}` ({}; needs Go)", .0.holds, .0.command, .0.takes)]
+    NotBuilt(&'static Module),
+    #[error("{} was built for the lab from other sources than these: run `{}`", .0.holds, .0.command)]
+    Outdated(&'static Module),
     #[error("the DNS server knot is not installed: `apt-get install knot`, or put `knotd` into LAB_PROGRAMS")]
     Knot,
     #[error(
@@ -44,7 +45,7 @@ impl Programs {
         let own = settings.own_programs.clone();
         let kube = match own_program(own.as_deref(), "kube") {
             Some(kube) => kube,
-            None => build::built(&settings.programs())?,
+            None => build::built(&settings.programs(), &KUBE, "kube")?,
         };
         let knotd = own_program(own.as_deref(), "knotd")
             .or_else(|| settings.path.iter().map(|dir| dir.join("knotd")).find(|file| file.is_file()))
