@@ -91,6 +91,12 @@ struct Engine {
     fails_at: Option<usize>,
 }
 
+impl Default for Rig {
+    fn default() -> Rig {
+        Rig::new()
+    }
+}
+
 impl Rig {
     pub fn new() -> Rig {
         Rig::of_step("step")
