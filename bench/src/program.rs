@@ -3,13 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub struct Program(PathBuf);
 
 /// One run of the program.
 pub struct Ran {
     pub wall_s: f64,
+    /// From the first record of its journal to the last, in milliseconds at best: the loop without reading, planning and exit.
+    pub loop_s: f64,
     /// The largest resident set, in KiB, as `/usr/bin/time` would say it.
     pub peak_kib: u64,
 }
@@ -34,7 +36,8 @@ impl Program {
         if !status.success() {
             return Err(io::Error::other(format!("the run of {} ended with {status}", file.display())));
         }
-        Ok(Ran { wall_s, peak_kib })
+        let loop_s = between_records(&state.path().join("runs"))?;
+        Ok(Ran { wall_s, loop_s, peak_kib })
     }
 
     /// Seconds to read, check and plan nothing more than the file.
@@ -69,6 +72,18 @@ impl Program {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
+}
+
+/// Seconds between the first and the last record of the only run in a state directory.
+fn between_records(runs: &Path) -> io::Result<f64> {
+    let unreadable = || io::Error::other("the journal of the run cannot be read");
+    let run = std::fs::read_dir(runs)?.next().ok_or_else(unreadable)??;
+    let text = std::fs::read_to_string(run.path().join("journal"))?;
+    let time = |line: Option<&str>| -> Option<u64> {
+        serde_json::from_str::<serde_json::Value>(line?).ok()?.get("time")?.as_u64()
+    };
+    let (first, last) = (time(text.lines().next()), time(text.lines().next_back()));
+    Ok(Duration::from_millis(last.ok_or_else(unreadable)? - first.ok_or_else(unreadable)?).as_secs_f64())
 }
 
 /// Waits, reading the peak from /proc while the child lives: its last value before the end is the one that counts.

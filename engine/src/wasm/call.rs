@@ -12,6 +12,7 @@ use super::guest::Guest;
 use super::limits::HANDED_OVER_BYTES_MAX;
 use super::machine::Machine;
 use super::meter::{Metered, Time, Turn};
+use super::pool::Linked;
 use super::trap::Fault;
 
 /// What a guest is asked.
@@ -37,20 +38,21 @@ pub(super) enum Answer {
 /// Asks, within the guest's limits. The guest comes back with what it did meanwhile, whatever the answer is.
 pub(super) async fn ask(
     machine: &Machine,
-    code: &StepPre<Guest>,
+    linked: &Linked,
     guest: Guest,
     time: Time,
     question: Question,
 ) -> (Result<Answer, Fault>, Guest) {
     machine.tick();
-    let mut store = Store::new(&machine.engine, guest);
+    let place = linked.place(machine, guest.allowance.memory_max());
+    let mut store = Store::new(place.engine, guest);
     store.limiter(|guest| &mut guest.allowance);
     store.set_hostcall_fuel(HANDED_OVER_BYTES_MAX);
     let turn = Turn::new(Arc::clone(&machine.turns));
     let yielding = Arc::clone(&turn);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(Arc::clone(&yielding).next()))));
-    let answered = Metered::new(put(code, &mut store, question), time, turn).await;
+    let answered = Metered::new(put(place.code, &mut store, question), time, turn).await;
     let mut guest = store.into_data();
     guest.speech.end();
     let answer = match answered {

@@ -9,7 +9,7 @@ use steps_sdk::native::StepHandler;
 use steps_sdk::schema::SchemaError;
 use steps_sdk::{Certainty, Change, ChangeAction, Outcome, Preview, StepError, StepKind, StepSpec, Value, Verdict};
 
-use super::bindings::{StepPre, types};
+use super::bindings::types;
 use super::call::{self, Answer, Question};
 use super::describe::{Description, Kind};
 use super::error::{Refusal, WasmError};
@@ -17,12 +17,13 @@ use super::guest::{Bound, Guest, Verb};
 use super::limits::LINE_BYTES_MAX;
 use super::machine::Machine;
 use super::meter::Time;
+use super::pool::Linked;
 use super::{trap, words};
 
 /// Compiled, described and linked.
 pub struct Component {
     pub(super) machine: Arc<Machine>,
-    pub(super) code: StepPre<Guest>,
+    pub(super) linked: Linked,
     pub(super) description: Arc<Description>,
 }
 
@@ -64,7 +65,7 @@ impl GuestStep {
         let limits = self.bound.limits;
         let time = Time { cpu: Duration::from_millis(limits.cpu_ms), wall: Duration::from_millis(limits.wall_ms) };
         let guest = Guest::called(cx.clone(), self.bound.clone(), verb);
-        let (answer, guest) = call::ask(&self.component.machine, &self.component.code, guest, time, question).await;
+        let (answer, guest) = call::ask(&self.component.machine, &self.component.linked, guest, time, question).await;
         match answer {
             Ok(answer) => Ok((answer, guest.into_would_do())),
             Err(fault) => Err(trap::explain(fault, &guest, self.name.as_str())),

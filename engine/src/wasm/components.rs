@@ -9,7 +9,6 @@ use engine_core::id::Digest;
 use steps_sdk::ErrorClass;
 use wasmtime::component::Component as Code;
 
-use super::bindings::StepPre;
 use super::cache::Cache;
 use super::call::{self, Answer, Question, Unfit};
 use super::compile::Compiler;
@@ -22,6 +21,7 @@ use super::imports;
 use super::limits::{DESCRIBE_CPU, DESCRIBE_WALL};
 use super::machine::Machine;
 use super::meter::Time;
+use super::pool::Linked;
 use super::trap::{self, Fault};
 
 /// Where compiled code is kept, and who compiles.
@@ -118,7 +118,7 @@ impl Components {
     fn make_new(&self, known: &Known, bytes: &[u8], digest: &Digest) -> Result<Arc<Component>, WasmError> {
         let code = self.code(bytes, digest)?;
         let contract = examine::contract(&code)?;
-        let linked = imports::link(&self.machine.engine, &code)?;
+        let linked = self.linked(&code, digest)?;
         let known = known.described.get(digest).cloned();
         let description = match known.or_else(|| self.cache.description(digest).map(Arc::new)) {
             Some(description) => description,
@@ -128,7 +128,7 @@ impl Components {
                 Arc::new(description)
             }
         };
-        Ok(Arc::new(Component { machine: Arc::clone(&self.machine), code: linked, description }))
+        Ok(Arc::new(Component { machine: Arc::clone(&self.machine), linked, description }))
     }
 
     fn code(&self, bytes: &[u8], digest: &Digest) -> Result<Code, WasmError> {
@@ -143,10 +143,17 @@ impl Components {
         })
     }
 
+    /// The code for both engines. One that is too large for the pool is refused by it when it is loaded, and has no need of it.
+    fn linked(&self, code: &Code, digest: &Digest) -> Result<Linked, WasmError> {
+        let pooled = self.machine.pool().and_then(|pool| Some((pool, self.cache.code(&pool.engine, digest)?)));
+        let pooled = pooled.map(|(pool, code)| imports::link(&pool.engine, &code)).transpose()?;
+        Ok(Linked { alone: imports::link(&self.machine.engine, code)?, pooled })
+    }
+
     /// Calls `describe`. Guests run on a runtime, and the caller may stand on one already: a thread of its own has neither problem.
     fn ask(
         &self,
-        code: &StepPre<Guest>,
+        linked: &Linked,
         contract: Contract,
         bytes: &[u8],
         digest: &Digest,
@@ -157,7 +164,7 @@ impl Components {
         let (answer, guest) = std::thread::scope(|scope| {
             let asking = scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-                Ok(runtime.block_on(call::ask(&self.machine, code, Guest::described(), time, Question::Describe)))
+                Ok(runtime.block_on(call::ask(&self.machine, linked, Guest::described(), time, Question::Describe)))
             });
             asking.join().expect("describing a guest does not panic")
         })

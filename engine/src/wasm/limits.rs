@@ -46,7 +46,7 @@ const INSTANCES_MAX: usize = 200;
 const TABLES_MAX: usize = 200;
 const MEMORIES_MAX: usize = 20;
 /// Entries of all tables together, of eight bytes each.
-const TABLE_ENTRIES_MAX: usize = 1 << 20;
+pub(super) const TABLE_ENTRIES_MAX: usize = 1 << 20;
 
 /// Counts what one call has taken of memory, over all memories of all its instances.
 #[derive(Debug)]
@@ -70,6 +70,10 @@ pub(super) enum Exceeded {
 impl Allowance {
     pub(super) fn new(memory_max: u64) -> Allowance {
         Allowance { memory_max, memory: 0, growing: 0, table_entries: 0 }
+    }
+
+    pub(super) fn memory_max(&self) -> u64 {
+        self.memory_max
     }
 }
 

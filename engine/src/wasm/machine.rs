@@ -12,17 +12,20 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 use super::bindings::spoken;
 use super::error::WasmError;
 use super::limits::{FIBER_STACK_BYTES, GUEST_STACK_BYTES};
+use super::pool::Pool;
 
 /// How long guest code runs before it lets others run.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// Address space kept free behind each memory so that it seldom moves when it grows; what is used is limited elsewhere.
-const MEMORY_RESERVATION: u64 = 128 << 20;
+pub(super) const MEMORY_RESERVATION: u64 = 128 << 20;
 const MEMORY_GUARD: u64 = 1 << 20;
 
 /// What every component of the process is compiled for and runs on.
 pub(super) struct Machine {
+    /// Takes what a call needs from the operating system and gives it back after the call.
     pub(super) engine: Engine,
+    pool: OnceLock<Option<Pool>>,
     /// Guests that compute longer than a tick take turns: one core is always left to the rest of the engine.
     pub(super) turns: Arc<Semaphore>,
     ticker: OnceLock<Ticker>,
@@ -34,12 +37,20 @@ impl Machine {
             .map_err(|error| WasmError::NotReady { reason: format!("this machine cannot run WASM: {error}") })?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
-        Ok(Machine { engine, turns, ticker: OnceLock::new() })
+        Ok(Machine { engine, pool: OnceLock::new(), turns, ticker: OnceLock::new() })
+    }
+
+    /// The quick way for most calls, made when the first component is loaded; `None` where the system has not the address space.
+    pub(super) fn pool(&self) -> Option<&Pool> {
+        self.pool.get_or_init(|| Pool::new(config())).as_ref()
     }
 
     /// Starts the clock, once; a process that runs no guest has none.
     pub(super) fn tick(&self) {
-        self.ticker.get_or_init(|| Ticker::start(self.engine.clone()));
+        self.ticker.get_or_init(|| {
+            let pool = self.pool().map(|pool| pool.engine.clone());
+            Ticker::start([self.engine.clone()].into_iter().chain(pool).collect())
+        });
     }
 
     /// Names what an answer about a component depends on beside its bytes: version and settings of the compiler, the processor, the
@@ -71,18 +82,18 @@ fn config() -> Config {
     config
 }
 
-/// A thread that raises the engine's epoch. It ends with its owner.
+/// A thread that raises the epoch of the engines. It ends with its owner.
 struct Ticker {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    fn start(engine: Engine) -> Ticker {
+    fn start(engines: Vec<Engine>) -> Ticker {
         let (stop, stopped) = mpsc::channel();
         let tick = move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                engine.increment_epoch();
+                engines.iter().for_each(Engine::increment_epoch);
             }
         };
         let thread = std::thread::Builder::new()

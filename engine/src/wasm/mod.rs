@@ -10,6 +10,7 @@
 //!  bindings.rs    the contract (steps-sdk/wit/step.wit) in Rust, and its version
 //!  limits.rs      memory and tables of a guest, and every fixed number
 //!  machine.rs     the settings of wasmtime, and the clock that interrupts guests
+//!  pool.rs        places for guests that are mapped once
 //!  examine.rs     what bytes and types of a component must be
 //!  compile.rs     compilation in a child process
 //!  cache.rs       compiled code, descriptions and refusals by digest
@@ -48,6 +49,7 @@ mod imports;
 mod limits;
 mod machine;
 mod meter;
+mod pool;
 mod speech;
 mod trap;
 mod wasi;

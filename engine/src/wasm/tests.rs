@@ -221,14 +221,52 @@ async fn what_a_runtime_writes_becomes_lines_of_the_log() {
 
 #[tokio::test]
 async fn nothing_of_a_call_is_there_in_the_next() {
-    // It leaves a mark in its memory, and fails if there is one already.
+    // It leaves marks in its memory, in what that grew by, in a table and in a global, and fails if there is one already.
+    let mut marks = String::from("(drop (memory.grow (i32.const 8)))");
+    for at in [60_000, 100_000, 600_000] {
+        let mark = format!("(if (i32.load (i32.const {at})) (then unreachable)) (i32.store (i32.const {at}) (i32.const 1))");
+        marks.push_str(&mark);
+    }
+    marks.push_str("(if (global.get $mark) (then unreachable)) (global.set $mark (i32.const 1))");
+    marks.push_str("(if (i32.eqz (ref.is_null (table.get $marks (i32.const 3)))) (then unreachable))");
+    marks.push_str("(table.set $marks (i32.const 3) (ref.func $marker))");
     let guest = Guest::new()
-        .wat("run", "(if (i32.load (i32.const 60000)) (then unreachable)) (i32.store (i32.const 60000) (i32.const 1))");
+        .items("(global $mark (mut i32) (i32.const 0)) (table $marks 4 funcref) (func $marker) (elem declare func $marker)")
+        .wat("run", &marks);
     let world = World::default();
     let step = step(&guest.pack(), &world);
-    for _ in 0..3 {
+    for _ in 0..70 {
         world.call(async |cx| step.run(cx, json!({})).await).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn more_guests_than_the_pool_has_places_wait_at_once() {
+    let guest = Guest::new().on("run", [call("clock", "sleep-ms", vec![json!(1_000_000)], Vec::new())]);
+    let world = World::default();
+    let step = step(&guest.pack(), &world);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (step, (cx, answering)) = (Arc::clone(&step), world.context());
+        calls.spawn(answering);
+        calls.spawn(async move { assert_eq!(step.run(&cx, json!({})).await.unwrap().summary, "done") });
+    }
+    // Everyone who can run has run by then: each call is in its sleep.
+    tokio::task::yield_now().await;
+    world.cancel.cancel();
+    while let Some(call) = calls.join_next().await {
+        call.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_is_larger_than_a_place_of_the_pool_has_memory_of_its_own() {
+    let grow = "(if (i32.lt_s (memory.grow (i32.const 3200)) (i32.const 0)) (then unreachable))";
+    let mut world = World::default();
+    world.limits.memory_bytes = 256 << 20;
+    run(&Guest::new().wat("run", grow), &world).await.unwrap();
+    let two_memories = Guest::new().items("(memory $other 1)").wat("run", "(drop (memory.grow $other (i32.const 1)))");
+    run(&two_memories, &World::default()).await.unwrap();
 }
 
 #[test]
