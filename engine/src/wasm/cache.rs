@@ -21,6 +21,23 @@ use super::describe::Description;
 use super::error::{Refusal, WasmError};
 use crate::disk;
 
+/// A file of compiled code whose checksum is right.
+pub(super) struct WholeCode(PathBuf);
+
+impl WholeCode {
+    /// `None` if the engine cannot take it: damaged before its checksum was made, or too large for a pool.
+    #[expect(
+        unsafe_code,
+        reason = "wasmtime maps compiled code from a file only by an unsafe call, since forged code would be executed: the file lies in \
+                  a directory that only we can write to, its name says that we made it of a component with this compiler, and its \
+                  checksum is right"
+    )]
+    pub(super) fn load(&self, engine: &Engine) -> Option<Component> {
+        // SAFETY: see the reason above; the file was written by `keep_code` and is replaced whole, never changed.
+        unsafe { Component::deserialize_file(engine, &self.0) }.ok()
+    }
+}
+
 pub(super) struct Cache {
     directory: PathBuf,
     compatibility: String,
@@ -67,15 +84,10 @@ impl Cache {
     }
 
     /// The compiled code, if it is there and whole.
-    pub(super) fn code(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+    pub(super) fn code(&self, digest: &Digest) -> Option<WholeCode> {
         let path = self.path(digest, "code");
-        let code = std::fs::read(&path).ok()?;
         let sum = std::fs::read_to_string(self.path(digest, "sum")).ok()?;
-        if sum != checksum(&code) {
-            return None;
-        }
-        drop(code);
-        load(engine, &path)
+        (sum == checksum(&std::fs::read(&path).ok()?)).then_some(WholeCode(path))
     }
 
     pub(super) fn keep_code(&self, digest: &Digest, code: &[u8]) -> Result<(), WasmError> {
@@ -96,14 +108,4 @@ impl Cache {
 /// Against damage, not against an enemy: whoever can write here can run programs as us anyway.
 fn checksum(code: &[u8]) -> String {
     format!("{:08x} {}", crc32c::crc32c(code), code.len())
-}
-
-#[expect(
-    unsafe_code,
-    reason = "wasmtime maps compiled code from a file only by an unsafe call, since forged code would be executed: the file lies in a \
-              directory that only we can write to, its name says that we made it of a component with this compiler, and its checksum is right"
-)]
-fn load(engine: &Engine, path: &Path) -> Option<Component> {
-    // SAFETY: see the reason above; the file was written by `keep_code` and is replaced whole, never changed.
-    unsafe { Component::deserialize_file(engine, path) }.ok()
 }

@@ -9,7 +9,7 @@ use engine_core::id::Digest;
 use steps_sdk::ErrorClass;
 use wasmtime::component::Component as Code;
 
-use super::cache::Cache;
+use super::cache::{Cache, WholeCode};
 use super::call::{self, Answer, Question, Unfit};
 use super::compile::Compiler;
 use super::component::Component;
@@ -116,9 +116,9 @@ impl Components {
     }
 
     fn make_new(&self, known: &Known, bytes: &[u8], digest: &Digest) -> Result<Arc<Component>, WasmError> {
-        let code = self.code(bytes, digest)?;
+        let (whole, code) = self.code(bytes, digest)?;
         let contract = examine::contract(&code)?;
-        let linked = self.linked(&code, digest)?;
+        let linked = self.linked(&code, &whole)?;
         let known = known.described.get(digest).cloned();
         let description = match known.or_else(|| self.cache.description(digest).map(Arc::new)) {
             Some(description) => description,
@@ -131,21 +131,26 @@ impl Components {
         Ok(Arc::new(Component { machine: Arc::clone(&self.machine), linked, description }))
     }
 
-    fn code(&self, bytes: &[u8], digest: &Digest) -> Result<Code, WasmError> {
-        if let Some(code) = self.cache.code(&self.machine.engine, digest) {
-            return Ok(code);
+    fn code(&self, bytes: &[u8], digest: &Digest) -> Result<(WholeCode, Code), WasmError> {
+        let kept = || {
+            let whole = self.cache.code(digest)?;
+            let code = whole.load(&self.machine.engine)?;
+            Some((whole, code))
+        };
+        if let Some(kept) = kept() {
+            return Ok(kept);
         }
         self.compiled.fetch_add(1, Ordering::Relaxed);
         let compiled = self.compiler.compile(&self.machine.engine, bytes)?;
         self.cache.keep_code(digest, &compiled)?;
-        self.cache.code(&self.machine.engine, digest).ok_or_else(|| WasmError::NotReady {
+        kept().ok_or_else(|| WasmError::NotReady {
             reason: "the compiled code that was just written cannot be loaded".to_owned(),
         })
     }
 
     /// The code for both engines. One that is too large for the pool is refused by it when it is loaded, and has no need of it.
-    fn linked(&self, code: &Code, digest: &Digest) -> Result<Linked, WasmError> {
-        let pooled = self.machine.pool().and_then(|pool| Some((pool, self.cache.code(&pool.engine, digest)?)));
+    fn linked(&self, code: &Code, whole: &WholeCode) -> Result<Linked, WasmError> {
+        let pooled = self.machine.pool().and_then(|pool| Some((pool, whole.load(&pool.engine)?)));
         let pooled = pooled.map(|(pool, code)| imports::link(&pool.engine, &code)).transpose()?;
         Ok(Linked { alone: imports::link(&self.machine.engine, code)?, pooled })
     }
