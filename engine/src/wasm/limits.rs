@@ -80,8 +80,9 @@ impl Allowance {
 impl ResourceLimiter for Allowance {
     /// An error instead of `false`: a guest that is told "no" ends in an `unreachable` that explains nothing.
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            // The module's own maximum: the guest wrote it and is answered as the specification says.
+        // The module's own maximum: the guest wrote it and is answered as the specification says. In the pool every memory has one;
+        // those that are not below our limit are ours.
+        if maximum.is_some_and(|maximum| desired > maximum && (maximum as u64) < self.memory_max) {
             return Ok(false);
         }
         let growing = desired.saturating_sub(current) as u64;
@@ -100,7 +101,7 @@ impl ResourceLimiter for Allowance {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
+        if maximum.is_some_and(|maximum| desired > maximum && maximum < TABLE_ENTRIES_MAX) {
             return Ok(false);
         }
         let wanted = self.table_entries.saturating_add(desired.saturating_sub(current));
@@ -195,6 +196,12 @@ mod tests {
         allowance.memory_grow_failed(wasmtime::Error::msg("no room")).unwrap();
         assert!(allowance.memory_growing(40 * MIB, 64 * MIB, None).unwrap());
         assert!(!allowance.memory_growing(MIB, 3 * MIB, Some(2 * MIB)).unwrap(), "its own maximum");
+        assert!(allowance.memory_growing(64 * MIB, 129 * MIB, Some(128 * MIB)).is_err(), "the maximum of the pool");
+        assert!(!allowance.table_growing(0, 9, Some(8)).unwrap(), "its own maximum");
+        assert!(
+            allowance.table_growing(0, TABLE_ENTRIES_MAX + 1, Some(TABLE_ENTRIES_MAX)).is_err(),
+            "that of the pool"
+        );
     }
 
     #[test]

@@ -224,7 +224,8 @@ async fn nothing_of_a_call_is_there_in_the_next() {
     // It leaves marks in its memory, in what that grew by, in a table and in a global, and fails if there is one already.
     let mut marks = String::from("(drop (memory.grow (i32.const 8)))");
     for at in [60_000, 100_000, 600_000] {
-        let mark = format!("(if (i32.load (i32.const {at})) (then unreachable)) (i32.store (i32.const {at}) (i32.const 1))");
+        let mark =
+            format!("(if (i32.load (i32.const {at})) (then unreachable)) (i32.store (i32.const {at}) (i32.const 1))");
         marks.push_str(&mark);
     }
     marks.push_str("(if (global.get $mark) (then unreachable)) (global.set $mark (i32.const 1))");
