@@ -3,12 +3,15 @@
 //! The tests themselves are in `tests/tests`, one binary per subject. This library is their ground:
 //!
 //! - [`lab`]: real Kubernetes control planes and a real DNS server as plain processes of this machine.
+//! - [`registry`]: a real OCI registry.
 //!
 //! `src/bin/lab.rs` is the same lab for a person at a terminal.
 
 pub mod lab;
 
 pub mod program;
+
+pub mod registry;
 
 pub mod rollout;
 

@@ -74,6 +74,7 @@ fn arrows_of_use_go_down_only() {
         ("cluster", 3),
         ("seal", 3),
         ("wasm", 3),
+        ("oci", 3),
         ("load", 4),
         ("cases", 5),
         ("run", 5),

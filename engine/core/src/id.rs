@@ -55,6 +55,17 @@ impl FromStr for RunId {
     }
 }
 
+impl FromStr for Digest {
+    type Err = NotValid;
+    fn from_str(text: &str) -> Result<Self, NotValid> {
+        let is_digest = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        match is_digest {
+            true => Ok(Digest(text.to_owned())),
+            false => Err(NotValid { reason: "a digest has 64 characters of `0-9` and `a-f`".into() }),
+        }
+    }
+}
+
 impl StepId {
     /// Only the planner makes paths; everything else takes them from a plan.
     pub fn new(path: impl Into<String>) -> Self {

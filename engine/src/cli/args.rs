@@ -58,6 +58,8 @@ pub enum Command {
     /// Custom steps: made, built, tried out and tested without a cluster
     #[command(subcommand)]
     Step(StepCommand),
+    /// Looks up which bytes the tags of workflows mean, and writes that to engine.lock
+    Lock(LockArgs),
     /// Prints the version
     Version(VersionArgs),
     /// Compiles a component from standard input to standard output, within limits; the program starts itself with this
@@ -127,6 +129,9 @@ pub struct RunArgs {
     /// The run's id; refused if taken [default: the workflow's name and four characters]
     #[arg(long, value_name = "NAME")]
     pub id: Option<String>,
+    /// Fetches nothing from a registry: components are read from this machine, or are an error
+    #[arg(long, env = "ENGINE_OFFLINE")]
+    pub offline: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -141,7 +146,7 @@ pub struct PlanArgs {
     /// Exit with 8 when there are changes
     #[arg(long)]
     pub exit_code: bool,
-    /// Asks no cluster, no server and no file
+    /// Asks no cluster, no server, no registry and no file
     #[arg(long)]
     pub offline: bool,
     /// The form of the output
@@ -192,6 +197,9 @@ pub struct CheckArgs {
     /// `warnings`: a warning is an error
     #[arg(long, value_parser = ["warnings"], value_name = "WHAT")]
     pub deny: Option<String>,
+    /// Fetches nothing from a registry: components are read from this machine, or are an error
+    #[arg(long, env = "ENGINE_OFFLINE")]
+    pub offline: bool,
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
     pub output: Form,
@@ -267,6 +275,28 @@ pub struct DemoArgs {
     /// Prints the workflow of the demo instead of running it
     #[arg(long)]
     pub show_file: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct LockArgs {
+    #[command(subcommand)]
+    pub command: Option<LockCommand>,
+    #[command(flatten)]
+    pub place: LockPlace,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum LockCommand {
+    /// Looks every tag up again, also those that are in engine.lock
+    Update(LockPlace),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LockPlace {
+    /// A workflow, or a folder with workflows: engine.lock is for all of them that lie there
+    #[arg(value_name = "FILE|DIR", default_value = ".")]
+    pub what: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

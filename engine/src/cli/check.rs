@@ -11,7 +11,7 @@ use crate::report::custom::{self, Custom};
 use crate::report::problems::{self, Checked};
 
 pub fn check(args: CheckArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let registry = session::registry(roof, config);
+    let registry = session::registry(roof, config, session::network(args.offline));
     let mut all = Vec::with_capacity(args.files.len());
     for file in &args.files {
         all.push(workflow::loaded(file, &registry)?);

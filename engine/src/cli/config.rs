@@ -73,6 +73,15 @@ impl Config {
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
+
+    /// Where docker and its like keep who somebody is to a registry.
+    pub fn registry_credentials(&self) -> Option<PathBuf> {
+        let folder = match self.variable("DOCKER_CONFIG") {
+            Some(folder) => self.directory.join(folder),
+            None => self.directory.join(self.variable("HOME")?).join(".docker"),
+        };
+        Some(folder.join("config.json"))
+    }
 }
 
 fn xdg(environment: &BTreeMap<String, String>, variable: &str, below_home: &str) -> Option<PathBuf> {

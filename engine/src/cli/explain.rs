@@ -6,10 +6,11 @@ use super::config::Config;
 use super::error::CliError;
 use super::exit::Exit;
 use super::{print, session};
+use crate::oci::Network;
 use crate::report::{explain, kinds};
 
 pub fn explain(args: ExplainArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let registry = session::registry(roof, config);
+    let registry = session::registry(roof, config, Network::Offline);
     let names: Vec<String> = registry.names().map(ToString::to_string).collect();
     let described = registry.specs(&names).map_err(|e| CliError::unexpected(&e))?.described;
     let specs: Vec<&steps_sdk::StepSpec> = described.values().map(AsRef::as_ref).collect();

@@ -8,9 +8,11 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::workflow::{self, Planned};
 use super::{Roof, print, session};
+use crate::oci::Network;
 
 pub fn graph(args: GraphArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let Planned { plan, .. } = workflow::planned(&args.workflow, &session::registry(roof, config), config)?;
+    let registry = session::registry(roof, config, Network::Allowed);
+    let Planned { plan, .. } = workflow::planned(&args.workflow, &registry, config)?;
     let text = match args.output {
         Drawing::Tree => render::tree(&plan),
         Drawing::Mermaid => render::mermaid(&plan),

@@ -14,6 +14,7 @@ mod explain;
 mod find;
 mod graph;
 mod interrupts;
+mod lock;
 mod logs;
 mod opening;
 mod plan;
@@ -84,6 +85,7 @@ fn dispatch(cli: Cli, config: Config, roof: Roof) -> Result<Exit, CliError> {
         Command::Logs(args) => logs::logs(args, &config),
         Command::Demo(args) => demo::demo(args, &config, &roof),
         Command::Step(command) => step::step(command, &config, &roof),
+        Command::Lock(args) => lock::lock(args, &config, &roof),
         Command::Version(args) => version::version(args),
         Command::CompileComponent => unreachable!("it is carried out before anything of the environment is read"),
     }

@@ -22,7 +22,7 @@ use crate::run::attempt::Desk;
 use crate::run::forecast;
 
 pub fn plan(args: PlanArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let registry = session::registry(roof, config);
+    let registry = session::registry(roof, config, session::network(args.offline));
     let Planned { plan, components, .. } = workflow::planned(&args.workflow, &registry, config)?;
     let registry = session::bound(&registry, &plan, &components)?;
     let origin = workflow::origin(&args.workflow, &args.clusters, false, config)?;

@@ -18,6 +18,7 @@ use super::{Roof, find, interrupts, print, run, status, version, workflow};
 use crate::journal::lock::HeldLock;
 use crate::journal::{FileJournal, RunDir, StateDir};
 use crate::load::Registry;
+use crate::oci::Network;
 use crate::report::resume as shown;
 
 pub fn resume(args: ResumeArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
@@ -37,7 +38,7 @@ pub fn resume(args: ResumeArgs, config: &Config, roof: &Roof) -> Result<Exit, Cl
     }
     // Everything that can refuse comes before the journal is opened: opening raises the epoch, nothing else.
     let components = archive::components(&dir, &archived.plan)?;
-    let registry = session::bound(&session::registry(roof, config), &archived.plan, &components)?;
+    let registry = session::bound(&session::registry(roof, config, Network::Offline), &archived.plan, &components)?;
     acceptable(&archived.plan, &registry)?;
     let state_dir = StateDir::open(&config.state).map_err(|e| CliError::of(Exit::State, &e))?;
     let lock = run::take_lock(&state_dir, &archived.plan.lock, dir.id(), config)?;

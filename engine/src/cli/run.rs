@@ -21,7 +21,7 @@ use crate::report::RunView;
 use crate::run::runner::Opening;
 
 pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let registry = session::registry(roof, config);
+    let registry = session::registry(roof, config, session::network(args.offline));
     let Planned { mut plan, sources, components } = workflow::planned(&args.workflow, &registry, config)?;
     workflow::limit(&mut plan, args.view.parallel, args.view.per_cluster);
     let origin = workflow::origin(&args.workflow, &args.clusters, args.view.fail_fast, config)?;

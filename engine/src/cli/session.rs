@@ -22,6 +22,7 @@ use super::{interrupts, print, status};
 use crate::cluster;
 use crate::journal::{Journal, RunDir, StateDir};
 use crate::load::{Pinned, Registry, Workshop, WorkshopSettings};
+use crate::oci::Network;
 use crate::report::setting::{Identity, Pin};
 use crate::report::summary::{Output, OutputValue};
 use crate::report::{Ending, Reporter, RunView, Setting, json, live, plain, quiet};
@@ -110,14 +111,26 @@ pub async fn open_all(
 }
 
 /// The kinds of this binary, and the means to make those of components.
-pub fn registry(roof: &Roof, config: &Config) -> Registry {
-    Registry::new(roof.kinds.iter().cloned(), workshop(roof, config))
+pub fn registry(roof: &Roof, config: &Config, network: Network) -> Registry {
+    Registry::new(roof.kinds.iter().cloned(), workshop(roof, config, network))
 }
 
 /// The means to make components alone, for a command that is about one.
-pub fn workshop(roof: &Roof, config: &Config) -> Workshop {
+pub fn workshop(roof: &Roof, config: &Config, network: Network) -> Workshop {
     let compiler = || Ok(Compiler::Child { program: std::env::current_exe()? });
-    Workshop::new(WorkshopSettings { cache: config.cache.clone(), compiler, host: roof.host })
+    Workshop::new(WorkshopSettings {
+        cache: config.cache.clone(),
+        compiler,
+        host: roof.host,
+        network,
+        credentials: config.registry_credentials(),
+        tell: print::tell,
+    })
+}
+
+/// What `--offline` says about registries.
+pub fn network(offline: bool) -> Network {
+    if offline { Network::Offline } else { Network::Allowed }
 }
 
 /// With the kinds of the plan's components, which may do what the plan grants.

@@ -10,22 +10,30 @@ use std::sync::{Arc, OnceLock};
 
 use engine_core::id::Digest;
 use engine_core::plan::PlannedComponent;
-use engine_core::workflow::{ComponentSource, LoadedComponent, NotLoaded, UsedComponent};
+use engine_core::workflow::{Address, ArtifactVersion, ComponentSource, LoadedComponent, NotLoaded, UsedComponent};
 use miette::Diagnostic;
 use steps_sdk::StepSpec;
 use steps_sdk::host::Host;
 use steps_sdk::native::StepHandler;
 
+use super::lock::LockFile;
+use crate::oci::{Artifacts, Network, Settings as ArtifactSettings};
 use crate::report::codes;
 use crate::wasm::{Bound, COMPONENT_BYTES_MAX, Compiler, Components, GrantUsage, Settings, WasmError};
 
 /// What components are made with.
 pub struct WorkshopSettings {
-    /// Compiled code goes to `wasm/` below it.
+    /// Compiled code goes to `wasm/` below it, what was pulled to `oci/`.
     pub cache: PathBuf,
     pub compiler: fn() -> io::Result<Compiler>,
     /// Makes the host functions; only workflows with components need them.
     pub host: fn() -> Host,
+    /// Whether a component that is not on this machine is pulled.
+    pub network: Network,
+    /// docker's config.json, for registries that want to know who asks.
+    pub credentials: Option<PathBuf>,
+    /// Is told in a line what is about to be waited for.
+    pub tell: fn(&str),
 }
 
 /// Describes and opens components. Nothing is made before the first one is met: most workflows use none.
@@ -33,6 +41,7 @@ pub struct Workshop {
     settings: WorkshopSettings,
     opened: OnceLock<Result<Components, WasmError>>,
     host: OnceLock<Host>,
+    artifacts: Artifacts,
 }
 
 /// The bytes that a workflow means by a name.
@@ -52,7 +61,14 @@ pub(super) struct Opened {
 
 impl Workshop {
     pub fn new(settings: WorkshopSettings) -> Workshop {
-        Workshop { settings, opened: OnceLock::new(), host: OnceLock::new() }
+        let artifacts = Artifacts::new(ArtifactSettings {
+            cache: settings.cache.join("oci"),
+            credentials: settings.credentials.clone(),
+            network: settings.network,
+            component_bytes_max: COMPONENT_BYTES_MAX as u64,
+            tell: settings.tell,
+        });
+        Workshop { settings, opened: OnceLock::new(), host: OnceLock::new(), artifacts }
     }
 
     pub fn components(&self) -> Result<&Components, WasmError> {
@@ -67,6 +83,11 @@ impl Workshop {
 
     pub fn host(&self) -> &Host {
         self.host.get_or_init(self.settings.host)
+    }
+
+    /// Components in registries.
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
     }
 
     /// Reads and describes one component. Relative paths start at `folder`.
@@ -98,19 +119,29 @@ impl Workshop {
     }
 
     fn read(&self, folder: &Path, source: &ComponentSource) -> Result<Vec<u8>, NotLoaded> {
-        let ComponentSource::File(path) = source else {
-            return Err(NotLoaded {
-                code: "W015",
-                message: format!("`{source}` is in a registry, and this version of engine reads components from files"),
-                help: "fetch the component with a client of the registry, and name the `.wasm` file".to_owned(),
-            });
+        let path = match source {
+            ComponentSource::File(path) => folder.join(path),
+            ComponentSource::Registry(address) => return self.read_artifact(folder, address),
         };
-        let path = folder.join(path);
         read_component(&path).map_err(|error| NotLoaded {
             code: "W014",
             message: format!("the component {} cannot be read: {error}", path.display()),
             help: "paths start where the workflow lies; `engine step build` says where it puts a component".to_owned(),
         })
+    }
+
+    /// A tag means what `engine.lock` beside the workflow says, whatever the registry says of it today.
+    fn read_artifact(&self, folder: &Path, address: &Address) -> Result<Vec<u8>, NotLoaded> {
+        let locked;
+        let digest = match &address.version {
+            ArtifactVersion::Digest { digest, .. } => digest,
+            ArtifactVersion::Tag(_) => {
+                locked = LockFile::read(folder).map_err(|error| not_loaded(&error))?;
+                locked.digest(address, folder).map_err(|error| not_loaded(&error))?
+            }
+        };
+        let artifact = self.artifacts.component(&address.place, digest).map_err(|error| not_loaded(&error))?;
+        Ok(artifact.bytes)
     }
 }
 
@@ -122,7 +153,7 @@ pub fn read_component(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// A problem of a component as the file's problem.
-fn not_loaded(error: &WasmError) -> NotLoaded {
+fn not_loaded(error: &(impl Diagnostic + std::error::Error)) -> NotLoaded {
     let mut message = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
@@ -136,7 +167,7 @@ fn not_loaded(error: &WasmError) -> NotLoaded {
 }
 
 /// miette hands codes out as text; the literal is that of its section in docs/errors.md, which every code has.
-fn code_of(error: &WasmError) -> &'static str {
+fn code_of(error: &impl Diagnostic) -> &'static str {
     let code = error.code().map(|code| code.to_string()).unwrap_or_default();
     codes::section(&code).expect("every code has a section in docs/errors.md").code
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!  registry.rs    the kinds of this binary, each described when it is first needed, and those of components
 //!  components.rs  components: read, described, and bound to what a plan grants
+//!  lock.rs        which bytes the tags of registries mean: engine.lock
 //!  files.rs       a file, a directory or a pattern, within limits
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 mod components;
 mod files;
+mod lock;
 mod registry;
 
 use std::io;
@@ -23,6 +25,7 @@ use engine_core::syntax;
 use engine_core::workflow::{self, Files, Workflow};
 
 pub use components::{Pinned, Workshop, WorkshopSettings, read_component};
+pub use lock::{LOCK_FILE, LockError, LockFile, tags_used};
 pub use registry::Registry;
 
 /// A workflow with everything it is made of.

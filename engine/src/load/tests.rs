@@ -13,6 +13,7 @@ use steps_sdk::spec::{About, SpecSource};
 use steps_sdk::{Outcome, Preview, StepError, StepKind, StepSpec, Value, Verdict};
 
 use super::*;
+use crate::oci::Network;
 
 /// A kind that takes the documents of YAML files; it is never run here.
 struct Documents;
@@ -106,7 +107,15 @@ fn registry_of(handlers: impl IntoIterator<Item = Arc<dyn StepHandler>>) -> Regi
 fn registry_at(cache: &Path, handlers: impl IntoIterator<Item = Arc<dyn StepHandler>>) -> Registry {
     let compiler = || Ok(crate::wasm::Compiler::InProcess);
     let host = || crate::wasm::testing::World::default().bound().host;
-    Registry::new(handlers, Workshop::new(WorkshopSettings { cache: cache.to_owned(), compiler, host }))
+    let settings = WorkshopSettings {
+        cache: cache.to_owned(),
+        compiler,
+        host,
+        network: Network::Offline,
+        credentials: None,
+        tell: |_| unreachable!("nothing is waited for"),
+    };
+    Registry::new(handlers, Workshop::new(settings))
 }
 
 /// A workflow that uses the component in `guest.wasm`.

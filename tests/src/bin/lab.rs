@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use engine_tests::lab::build::{Built, build};
-use engine_tests::lab::modules::{KUBE, ZHENG};
+use engine_tests::lab::modules::{KUBE, REGISTRY, ZHENG};
 use engine_tests::lab::shared::{guard, in_words};
 use engine_tests::lab::{Lab, LabError, REGIONS, Settings};
 
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 
 fn build_programs(settings: &Settings, zheng: bool, out: &mut impl Write) -> Result<End, LabError> {
     let more = if zheng { &ZHENG[..] } else { &[] };
-    for module in std::iter::once(&KUBE).chain(more) {
+    for module in [&KUBE, &REGISTRY].into_iter().chain(more) {
         match build(&settings.programs(), module, &mut |line| say(&mut io::stderr(), line))? {
             Built::AsItWas => say(out, &format!("{:<12} is as it was", module.name)),
             Built::New { took } => say(out, &format!("{:<12} built in {} s", module.name, took.as_secs())),

@@ -25,7 +25,7 @@ pub enum Built {
 }
 
 /// The program of a module, if it is there and was built from the sources as they are now.
-pub(super) fn built(programs: &Path, module: &'static Module, program: &str) -> Result<PathBuf, Missing> {
+pub(crate) fn built(programs: &Path, module: &'static Module, program: &str) -> Result<PathBuf, Missing> {
     let file = programs.join(program);
     let stamp = fs::read_to_string(programs.join(module.stamp())).map_err(|_absent| Missing::NotBuilt(module))?;
     if !file.is_file() {

@@ -50,6 +50,17 @@ pub static KUBE: Module = Module {
     command: "just lab-build",
 };
 
+/// A registry for components, which tests use apart from a lab ([`crate::registry`]). Built with Kubernetes: it is small.
+pub static REGISTRY: Module = Module {
+    name: "registry",
+    holds: "the distribution registry 3.0.0",
+    takes: "a minute or two the first time",
+    programs: &[Program { name: "registry", package: "." }],
+    link: "",
+    definitions: &[],
+    command: "just lab-build",
+};
+
 /// What only the lab of `lab up --zheng` runs, in the order in which they are built: the quick ones first.
 pub static ZHENG: [Module; 3] = [
     Module {

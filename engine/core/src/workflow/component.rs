@@ -7,6 +7,7 @@ use steps_sdk::StepKind;
 use steps_sdk::grant::GuestLimits;
 use steps_sdk::value::Span;
 
+use super::address::{NotAnAddress, SCHEME};
 use super::decode::Decoder;
 use super::fields::{self, Form, check_form};
 use super::outside::only_child;
@@ -168,27 +169,12 @@ fn read_source(node: &Node, problems: &mut Vec<Problem>) -> Option<Spanned<Compo
 
 /// A path or an address in a registry; the error is a message and what to do.
 fn source(text: &str) -> Result<ComponentSource, (String, String)> {
-    const FORMS: &str = "write a path, `./steps/NAME.wasm`, or `oci://HOST/PATH@sha256:…`";
-    if let Some(address) = text.strip_prefix("oci://") {
-        let Some((place, digest)) = address.split_once("@sha256:") else {
-            return Err((
-                format!("`{text}` does not say which bytes it means"),
-                "pin it by its digest: `oci://HOST/PATH@sha256:…`; a tag can be moved".to_owned(),
-            ));
+    const FORMS: &str = "write a path, `./steps/NAME.wasm`, or an address: `oci://HOST/PATH@sha256:…`";
+    if text.starts_with(SCHEME) {
+        return match text.parse() {
+            Ok(address) => Ok(ComponentSource::Registry(address)),
+            Err(NotAnAddress { message, help }) => Err((message, help)),
         };
-        let is_digest = digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !is_digest {
-            return Err((
-                format!("`{digest}` is not a SHA-256 digest"),
-                "after `@sha256:` come 64 characters of `0-9` and `a-f`".to_owned(),
-            ));
-        }
-        let is_place = place.split_once('/').is_some_and(|(host, path)| !host.is_empty() && !path.is_empty())
-            && !place.contains(char::is_whitespace);
-        if !is_place {
-            return Err((format!("`{text}` names no artifact of a registry"), FORMS.to_owned()));
-        }
-        return Ok(ComponentSource::Registry(address.to_owned()));
     }
     if let Some((scheme, _)) = text.split_once("://") {
         return Err((format!("components are not fetched by `{scheme}`"), FORMS.to_owned()));

@@ -4,6 +4,7 @@
 //!  types.rs     what a file says
 //!  settings.rs  settings that go into the plan as they stand
 //!  written.rs   values with expressions in them, each with its place
+//!  address.rs   where a component lies in a registry
 //!  specs.rs     what the shell hands in: kinds, components and files
 //!
 //!  names.rs     first all names, so that order does not matter
@@ -23,6 +24,7 @@
 //! one problem.
 
 mod absence;
+mod address;
 pub(crate) mod asked;
 mod check;
 mod choice;
@@ -55,6 +57,7 @@ mod types;
 mod wording;
 mod written;
 
+pub use address::{Address, ArtifactPlace, ArtifactVersion, NotAnAddress, SCHEME};
 pub use component::{UsedComponent, components_used};
 pub(crate) use read::read_value;
 pub use read::{Reading, kinds_used, read, read_alone};

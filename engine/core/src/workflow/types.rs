@@ -8,6 +8,7 @@ use steps_sdk::schema::Schema;
 use steps_sdk::value::ClusterName;
 use steps_sdk::{Secret, StepKind, StepSpec, Value};
 
+use super::address::Address;
 use super::names::Names;
 use super::settings::{Backoff, KubeconfigSource, OnFailure, RetryOn};
 use super::written::{Formula, Written};
@@ -87,15 +88,15 @@ pub struct Component {
 pub enum ComponentSource {
     /// A file, relative to the workflow.
     File(String),
-    /// An artifact of a registry, without the scheme: `HOST/PATH@sha256:…`.
-    Registry(String),
+    /// An artifact of a registry.
+    Registry(Address),
 }
 
 impl fmt::Display for ComponentSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ComponentSource::File(path) => f.write_str(path),
-            ComponentSource::Registry(address) => write!(f, "oci://{address}"),
+            ComponentSource::Registry(address) => write!(f, "{address}"),
         }
     }
 }

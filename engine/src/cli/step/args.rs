@@ -20,6 +20,10 @@ pub enum StepCommand {
     Inspect(InspectArgs),
     /// Writes the documentation of a component as Markdown
     Doc(DocArgs),
+    /// Puts a component into a registry, and prints the line that uses exactly these bytes
+    Publish(PublishArgs),
+    /// Fetches a component from a registry to this machine, and prints the line that uses exactly these bytes
+    Pull(PullArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -99,4 +103,24 @@ pub struct DocArgs {
     /// The component, or the project that it was built in
     #[arg(value_name = "FILE.wasm|DIR", default_value = ".")]
     pub what: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PublishArgs {
+    /// The component, or the project that it is built in
+    #[arg(value_name = "FILE.wasm|DIR")]
+    pub what: PathBuf,
+    /// Where it is put; without a tag it can be had by its digest only
+    #[arg(value_name = "oci://HOST/PATH[:TAG]")]
+    pub to: String,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PullArgs {
+    /// What is fetched
+    #[arg(value_name = "oci://HOST/PATH[:TAG|@sha256:…]")]
+    pub from: String,
+    /// Writes the component to a file as well
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }

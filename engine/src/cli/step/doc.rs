@@ -11,10 +11,11 @@ use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::{Roof, print, session};
+use crate::oci::Network;
 use crate::report::schema_text;
 
 pub fn doc(args: &DocArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let workshop = session::workshop(roof, config);
+    let workshop = session::workshop(roof, config, Network::Offline);
     let opened = open::open(open::path_of(&args.what, config)?, &workshop)?;
     print::data(&markdown(&opened)).map_err(|e| CliError::unexpected(&e))?;
     Ok(Exit::Done)

@@ -10,13 +10,14 @@ use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::{Roof, print, session};
+use crate::oci::Network;
 use crate::report::explain::{self, Topic};
 use crate::report::line::Line;
 use crate::report::look::{Look, Style};
 use crate::report::sheet::Sheet;
 
 pub fn inspect(args: &InspectArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let workshop = session::workshop(roof, config);
+    let workshop = session::workshop(roof, config, Network::Offline);
     let opened = open::open(open::path_of(&args.what, config)?, &workshop)?;
     let text = match args.output {
         Form::Text => text(&opened, &config.stdout),

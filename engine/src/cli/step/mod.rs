@@ -11,6 +11,9 @@
 //!  run.rs      one call of one kind
 //!  inspect.rs  what a component provides and asks for
 //!  doc.rs      the same as Markdown
+//!  publish.rs  a component goes into a registry
+//!  pull.rs     and comes from there
+//!  shown.rs    what both tell of it
 //! ```
 
 mod args;
@@ -19,12 +22,16 @@ mod doc;
 mod inspect;
 mod new;
 mod open;
+mod publish;
+mod pull;
 mod real;
 mod run;
+mod shown;
 mod tell;
 mod test;
 
 pub use args::StepCommand;
+pub use shown::failed as registry_failed;
 
 use super::Roof;
 use super::config::Config;
@@ -39,6 +46,8 @@ pub fn step(command: StepCommand, config: &Config, roof: &Roof) -> Result<Exit, 
         StepCommand::Run(args) => run::run(args, config, roof),
         StepCommand::Inspect(args) => inspect::inspect(&args, config, roof),
         StepCommand::Doc(args) => doc::doc(&args, config, roof),
+        StepCommand::Publish(args) => publish::publish(&args, config, roof),
+        StepCommand::Pull(args) => pull::pull(&args, config, roof),
     }
 }
 

@@ -35,6 +35,11 @@ pub fn open(path: PathBuf, workshop: &Workshop) -> Result<Opened, CliError> {
             .caused_by(Some(&error))
             .hint("`engine step build` makes one and says where it is")
     })?;
+    described(path, bytes, workshop)
+}
+
+/// Of bytes that are at hand; the path's name becomes the family of the kinds.
+pub fn described(path: PathBuf, bytes: Vec<u8>, workshop: &Workshop) -> Result<Opened, CliError> {
     let refused = |error: crate::wasm::WasmError| CliError::of(Exit::Invalid, &error);
     let description = workshop.components().and_then(|components| components.describe(&bytes)).map_err(refused)?;
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("step");

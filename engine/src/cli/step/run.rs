@@ -15,11 +15,12 @@ use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::{Roof, print, session};
+use crate::oci::Network;
 use crate::report::problems::{self, Checked};
 use crate::report::words;
 
 pub fn run(args: RunArgs, config: &Config, roof: &Roof) -> Result<Exit, CliError> {
-    let workshop = session::workshop(roof, config);
+    let workshop = session::workshop(roof, config, Network::Offline);
     let opened = open::open(args.file.clone(), &workshop)?;
     let case = case(&args, &opened.kinds, config)?;
     let component = opened.component(&workshop)?;

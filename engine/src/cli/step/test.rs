@@ -19,6 +19,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::{Roof, print, session};
 use crate::load::Workshop;
+use crate::oci::Network;
 use crate::report::Look;
 use crate::report::problems::{self, Checked};
 use crate::report::words;
@@ -48,7 +49,7 @@ pub fn test(args: TestArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErr
     }
     let (what, names) = split(&args.what);
     let path = open::path_of(&what, config)?;
-    let workshop = session::workshop(roof, config);
+    let workshop = session::workshop(roof, config, Network::Offline);
     let opened = open::open(path, &workshop)?;
     let mut files = read(&folder_of_cases(&args, &what), &opened, &config.stderr)?;
     choose(&mut files, &names)?;
@@ -338,6 +339,9 @@ mod tests {
                 cache: folder.path().join("cache"),
                 compiler: || Ok(Compiler::InProcess),
                 host: || World::new(&[]).host(),
+                network: Network::Offline,
+                credentials: None,
+                tell: |_| unreachable!("nothing is waited for"),
             });
             Project { folder, workshop }
         }

@@ -41,8 +41,10 @@ fn a_use_has_a_source_and_a_name() {
 }
 
 #[test]
-fn a_source_is_a_path_or_an_address_with_its_digest() {
-    for good in ["./cdn.wasm", "../steps/cdn.wasm", "/opt/cdn.wasm", "cdn.wasm", "./steps/cdn"] {
+fn a_source_is_a_path_or_an_address_with_a_tag_or_digest() {
+    for good in
+        ["./cdn.wasm", "../steps/cdn.wasm", "/opt/cdn.wasm", "cdn.wasm", "./steps/cdn", "oci://h.example/cdn:v1"]
+    {
         check(&format!("use \"{good}\" as=cdn\n{STEP}"), &[]);
     }
     for bad in [
@@ -52,7 +54,7 @@ fn a_source_is_a_path_or_an_address_with_its_digest() {
         "h.example/steps/cdn:v1",
         "https://h.example/cdn.wasm",
         "file:///cdn.wasm",
-        "oci://h.example/cdn:v1",
+        "oci://h.example/cdn",
         "oci://h.example/cdn@sha256:0123",
         &format!("oci://h.example@sha256:{DIGEST}"),
         &format!("oci:///cdn@sha256:{DIGEST}"),
@@ -80,7 +82,10 @@ fn only_components_that_a_step_uses_are_loaded() {
         used,
         [
             ("cdn".to_owned(), ComponentSource::File("./cdn.wasm".into())),
-            ("far".to_owned(), ComponentSource::Registry(format!("h.example/x@sha256:{DIGEST}"))),
+            (
+                "far".to_owned(),
+                ComponentSource::Registry(format!("oci://h.example/x@sha256:{DIGEST}").parse().unwrap())
+            ),
         ]
     );
     check("use \"./cdn.wasm\" as=cdn", &[("L248", "use \"./cdn.wasm\" as=cdn")]);
