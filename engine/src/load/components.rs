@@ -153,7 +153,7 @@ pub fn read_component(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// A problem of a component as the file's problem.
-fn not_loaded(error: &(impl Diagnostic + std::error::Error)) -> NotLoaded {
+fn not_loaded(error: &impl Diagnostic) -> NotLoaded {
     let mut message = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
