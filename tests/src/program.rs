@@ -8,14 +8,12 @@ use std::path::PathBuf;
 /// # Panics
 /// When it is not there: there is nothing to test then.
 pub fn program() -> PathBuf {
-    let own = std::env::current_exe().expect("a program knows where it is");
-    let profile_directory =
-        own.ancestors().find(|path| path.join("deps").is_dir()).expect("it lies in cargo's target directory");
-    let program = profile_directory.join("engine");
-    assert!(
-        program.exists(),
-        "{} is not there: run `cargo test --workspace`, or `cargo build -p engine` first",
-        program.display()
-    );
-    program
+    beside("engine").expect("`engine` is not there: run `cargo test --workspace`, or `cargo build -p engine` first")
+}
+
+/// A program of the same build as the running one, if it is there.
+pub fn beside(name: &str) -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let profile_directory = own.ancestors().find(|path| path.join("deps").is_dir())?;
+    Some(profile_directory.join(name)).filter(|program| program.is_file())
 }

@@ -4,12 +4,15 @@
 //	kube {etcd|apiserver|controller-manager|netexec} [flags]   the real programs, unchanged
 //	kube agent [flags]                                         package agent: stands in for kubelet, scheduler and cloud
 //	kube enter SPEC                                            package container: the inner half of a started container
+//
+// Started under the name `etcd` it is etcd, since that is how the command of a Pod calls it.
 package main
 
 import (
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -29,6 +32,10 @@ const usage = "usage: kube {etcd|apiserver|controller-manager|agent|netexec} [fl
 
 // main gives the chosen program the arguments it would have if it were a file of its own.
 func main() {
+	if filepath.Base(os.Args[0]) == "etcd" {
+		etcdmain.Main(os.Args)
+		return
+	}
 	if len(os.Args) < 2 {
 		fail(usage)
 	}

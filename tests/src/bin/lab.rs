@@ -1,11 +1,13 @@
 //! The program `lab`: builds, brings up and ends a lab for a person at a terminal. All it knows is in `engine_tests::lab`.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use engine_tests::lab::build::{Built, build};
 use engine_tests::lab::modules::{KUBE, REGISTRY, ZHENG};
 use engine_tests::lab::shared::{guard, in_words};
@@ -28,21 +30,62 @@ enum Action {
     },
     /// Bring a lab up: three clusters and a DNS server
     Up {
-        /// Where it lives; by default in the user's cache directory
-        dir: Option<PathBuf>,
+        #[command(flatten)]
+        which: Which,
         /// Names of the clusters
-        #[arg(long, value_delimiter = ',', default_values_t = REGIONS.map(String::from))]
+        #[arg(long, value_delimiter = ',', default_values_t = REGIONS.map(String::from), conflicts_with = "zheng")]
         clusters: Vec<String>,
     },
     /// End a lab
-    Down { dir: Option<PathBuf> },
+    Down {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Say what runs, and where
-    Status { dir: Option<PathBuf> },
+    Status {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Run a program in the network of a lab of kcp-zheng, with its names: `lab in -- kubectl get nodes`
+    In {
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Cut a region of a lab of kcp-zheng off: nothing gets in or out
+    Cut {
+        region: String,
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Connect a region again
+    Mend {
+        region: String,
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
     /// Bring a fresh lab up, carry workflows/region-trust.kdl out twice and once with kills, and end it
     Trust,
     /// End a lab when standard input closes, and remove it; for tests
     #[command(hide = true)]
     Guard { dir: PathBuf },
+}
+
+#[derive(Args)]
+struct Which {
+    /// Where the lab lives; by default in the user's cache directory
+    dir: Option<PathBuf>,
+    /// The lab of kcp-zheng: a network of its own with three regions, cert-manager and kcp. Only for root
+    #[arg(long)]
+    zheng: bool,
+}
+
+impl Which {
+    fn place(self, settings: &Settings) -> PathBuf {
+        let usual = if self.zheng { settings.zheng() } else { settings.lab() };
+        self.dir.unwrap_or(usual)
+    }
 }
 
 /// What a command ends with: said to the shell as well.
@@ -54,13 +97,23 @@ enum End {
 fn main() -> ExitCode {
     let settings = Settings::from_environment();
     let mut out = io::stdout().lock();
-    let place = |dir: Option<PathBuf>| dir.unwrap_or_else(|| settings.lab());
+    let zheng = |dir: Option<PathBuf>| dir.unwrap_or_else(|| settings.zheng());
     let ended = match Arguments::parse().command {
         Action::Trust => return trust(&mut out),
         Action::Build { zheng } => build_programs(&settings, zheng, &mut out),
-        Action::Up { dir, clusters } => up(place(dir), &clusters, &mut out),
-        Action::Down { dir } => down(place(dir), &mut out),
-        Action::Status { dir } => status(place(dir), &mut out),
+        Action::Up { which, clusters } => {
+            let clusters = if which.zheng { None } else { Some(clusters) };
+            up(which.place(&settings), clusters, &mut out)
+        }
+        Action::Down { which } => down(which.place(&settings), &mut out),
+        Action::Status { which } => status(which.place(&settings), &mut out),
+        Action::In { dir, command } => run_inside(zheng(dir), &command),
+        Action::Cut { region, dir } => {
+            open_at(zheng(dir), &region).and_then(|(lab, at)| lab.cut(at)).map(|()| End::Well)
+        }
+        Action::Mend { region, dir } => {
+            open_at(zheng(dir), &region).and_then(|(lab, at)| lab.mend(at)).map(|()| End::Well)
+        }
         Action::Guard { dir } => guard(&dir).map(|()| End::Well),
     };
     match ended {
@@ -85,11 +138,15 @@ fn build_programs(settings: &Settings, zheng: bool, out: &mut impl Write) -> Res
     Ok(End::Well)
 }
 
-fn up(dir: PathBuf, clusters: &[String], out: &mut impl Write) -> Result<End, LabError> {
+/// With names of clusters a lab on loopback addresses, without them that of kcp-zheng.
+fn up(dir: PathBuf, clusters: Option<Vec<String>>, out: &mut impl Write) -> Result<End, LabError> {
     let began = Instant::now();
-    let names: Vec<&str> = clusters.iter().map(String::as_str).collect();
-    let lab = Lab::up(&dir, &names)?;
-    say(out, &format!("a lab of {} clusters is up after {:.1} s", names.len(), began.elapsed().as_secs_f32()));
+    let lab = match clusters {
+        Some(names) => Lab::up(&dir, &names.iter().map(String::as_str).collect::<Vec<_>>())?,
+        None => Lab::up_zheng(&dir)?,
+    };
+    let (clusters, seconds) = (lab.clusters().len(), began.elapsed().as_secs_f32());
+    say(out, &format!("a lab of {clusters} clusters is up after {seconds:.1} s"));
     describe(&lab, out);
     say(out, &format!("\nexport KUBECONFIG={}", lab.kubeconfig().display()));
     lab.leave_up();
@@ -102,6 +159,25 @@ fn down(dir: PathBuf, out: &mut impl Write) -> Result<End, LabError> {
     lab.down()?;
     say(out, &format!("{running} processes were ended; logs are in {}", lab.dir().join("log").display()));
     Ok(End::Well)
+}
+
+/// Becomes a program in the lab's network.
+fn run_inside(dir: PathBuf, words: &[OsString]) -> Result<End, LabError> {
+    let lab = Lab::open(&dir)?;
+    let [program, arguments @ ..] = words else { return Ok(End::NotUp) };
+    let mut command = lab.command(Path::new(program))?;
+    Err(LabError::File {
+        what: format!("run {}", program.display()),
+        source: command.args(arguments).env("KUBECONFIG", lab.kubeconfig()).exec(),
+    })
+}
+
+/// The lab of a directory, and the index of one of its regions.
+fn open_at(dir: PathBuf, region: &str) -> Result<(Lab, usize), LabError> {
+    let lab = Lab::open(&dir)?;
+    let at = lab.clusters().iter().position(|cluster| cluster.name == region);
+    let index = at.ok_or_else(|| LabError::NoCluster { dir, name: region.to_owned() })?;
+    Ok((lab, index))
 }
 
 fn status(dir: PathBuf, out: &mut impl Write) -> Result<End, LabError> {
@@ -157,6 +233,9 @@ fn describe(lab: &Lab, out: &mut impl Write) {
     let dns = lab.dns();
     say(out, &format!("{:<12} {}  zone {}  key {} {}", "dns", dns.server, dns.zone, dns.key.name, dns.key.algorithm));
     say(out, &format!("{:<12} {}", "all of it", lab.dir().join("lab.json").display()));
+    for missing in lab.controllers_missing() {
+        say(out, &format!("{missing:<12} is not there: put a program of this name into LAB_PROGRAMS"));
+    }
 }
 
 /// A line; that nobody reads any more is no reason to leave a lab half way.

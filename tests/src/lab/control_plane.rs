@@ -5,13 +5,13 @@ use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::address::Block;
+use super::address::{self, Block};
 use super::certificates::{Certificates, Client};
 use super::programs::Programs;
 use super::record::Cluster;
 
 /// What the controller manager does here. The rest of its controllers need machines, clouds or volumes.
-const CONTROLLERS: [&str; 13] = [
+const CONTROLLERS: [&str; 14] = [
     "deployment",
     "replicaset",
     "statefulset",
@@ -22,6 +22,7 @@ const CONTROLLERS: [&str; 13] = [
     "garbage-collector",
     "namespace",
     "serviceaccount",
+    "persistentvolumeclaim-protection",
     "root-ca-certificate-publisher",
     "pod-garbage-collector",
     "disruption",
@@ -54,13 +55,13 @@ impl Home {
     }
 }
 
-/// One etcd for all clusters: each has its own prefix in it.
-pub fn etcd(programs: &Programs, block: Block, lab: &Path) -> Command {
-    let (client, peer) = (format!("http://{}", block.etcd()), format!("http://{}", block.etcd_peer()));
+/// The etcd of a cluster, or of all: each has its own prefix in it.
+pub fn etcd(programs: &Programs, block: Block, index: usize, lab: &Path) -> Command {
+    let (client, peer) = (format!("http://{}", block.etcd(index)), format!("http://{}", block.etcd_peer(index)));
     let mut command = programs.etcd();
     command.args([
         "--name=lab".to_owned(),
-        flag("data-dir", lab.join("etcd")),
+        flag("data-dir", lab.join("etcd").join(index.to_string())),
         format!("--listen-client-urls={client}"),
         format!("--advertise-client-urls={client}"),
         format!("--listen-peer-urls={peer}"),
@@ -94,7 +95,7 @@ pub fn apiserver(programs: &Programs, etcd: SocketAddrV4, index: usize, cluster:
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         flag("service-account-key-file", certificates.token_key_public()),
         flag("service-account-signing-key-file", certificates.token_key()),
-        format!("--service-cluster-ip-range=10.{}.0.0/16", 96 + index),
+        format!("--service-cluster-ip-range={}", Block::of(*etcd.ip()).services(index)),
         "--allow-privileged=true".to_owned(),
         "--profiling=false".to_owned(),
     ]);
@@ -127,16 +128,22 @@ pub fn controller_manager(programs: &Programs, block: Block, index: usize, clust
     command
 }
 
-pub fn agent(programs: &Programs, index: usize, cluster: &Cluster, lab: &Path) -> Command {
+pub fn agent(programs: &Programs, block: Block, index: usize, cluster: &Cluster, lab: &Path) -> Command {
     let mut command = programs.agent();
     command.args([
         flag("kubeconfig", &cluster.kubeconfig),
         format!("--node={}", cluster.node()),
         flag("dir", Home::new(lab, &cluster.name).pods()),
-        // Not loopback, or they could not be endpoints; they exist only in the Pods' own networks.
-        format!("--pod-net=10.{}.0", 200 + index),
+        format!("--pod-net={}", block.pods(index)),
         format!("--load-balancer-net={}", cluster.load_balancers),
     ]);
+    if block == Block::Network {
+        command.args([
+            format!("--own-network={}", address::speaks_from(index)),
+            format!("--resolver={}", address::resolver(index)),
+            format!("--upstream={}", block.dns()),
+        ]);
+    }
     command
 }
 

@@ -9,22 +9,27 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Lab;
+use super::address;
 use super::error::LabError;
+use super::network::Place;
 use super::programs::Programs;
 use super::record::{Dns, Key, write_private};
 
-const ZONE: &str = "trust.example.test.";
+/// The zone of a lab on loopback addresses, and that of `lab up --zheng`.
+pub(super) const TRUST: &str = "trust.example.test.";
+pub(super) const ZHENG: &str = "zheng.example.test.";
 const KEY: &str = "lab.";
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// A new zone at an address, with a new key.
-pub fn new(server: SocketAddrV4) -> Dns {
+pub fn new(server: SocketAddrV4, zone: &str) -> Dns {
     let mut secret = [0; 32];
     rustls::crypto::ring::default_provider().secure_random.fill(&mut secret).expect("the system has randomness");
     let key = Key { name: KEY.into(), algorithm: "hmac-sha256".into(), secret: STANDARD.encode(secret) };
-    Dns { server, zone: ZONE.into(), key }
+    Dns { server, zone: zone.into(), key }
 }
 
 /// Writes what the server reads, and says how to start it.
@@ -36,6 +41,23 @@ pub fn prepare(programs: &Programs, dns: &Dns, lab: &Path) -> Result<(Command, P
     let mut command = programs.knotd();
     command.arg("--config=knot.conf");
     Ok((command, home))
+}
+
+/// Writes what programs in a network of the lab's own find as `/etc/resolv.conf`, outside of the regions and in each.
+pub(super) fn write_resolvers(lab: &Lab) -> Result<(), LabError> {
+    let write = |place, text: String| {
+        let file = lab.resolver_file(place);
+        let write =
+            || fs::create_dir_all(file.parent().expect("it is in a directory")).and_then(|()| fs::write(&file, text));
+        write().map_err(LabError::file(format!("write {}", file.display())))
+    };
+    write(Place::World, format!("nameserver {}\n", lab.dns.address()))?;
+    for index in 0..lab.clusters.len() {
+        let server = address::resolver(index);
+        let names = "search svc.cluster.local cluster.local\noptions ndots:5\n";
+        write(Place::Region(index), format!("nameserver {server}\n{names}"))?;
+    }
+    Ok(())
 }
 
 /// Paths are relative to where the server is started: it makes a socket, and the path of a socket may not be long.

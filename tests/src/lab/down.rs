@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::LabError;
+use super::network::HOLDER;
 use super::process::{self, Process};
 use super::programs::Programs;
 use super::settings::Settings;
@@ -18,14 +19,18 @@ enum Stage {
     /// First, since they end the processes of their Pods.
     Agents,
     Servers,
-    /// Last, since API servers hang on it.
+    /// Late, since API servers hang on it.
     Etcd,
+    /// Last, since all others are in it.
+    Network,
 }
 
 impl Stage {
     fn of(process: &Process) -> Stage {
         match process.name.as_str() {
             "etcd" => Stage::Etcd,
+            name if name.ends_with("-etcd") => Stage::Etcd,
+            name if name.ends_with(HOLDER) => Stage::Network,
             name if name.ends_with("-agent") => Stage::Agents,
             _ => Stage::Servers,
         }
@@ -36,7 +41,7 @@ impl Lab {
     /// Ends all processes. May be called again. Logs, data and `lab.json` stay in the directory.
     pub fn down(&self) -> Result<(), LabError> {
         let mut processes = self.lock();
-        for stage in [Stage::Agents, Stage::Servers, Stage::Etcd] {
+        for stage in [Stage::Agents, Stage::Servers, Stage::Etcd, Stage::Network] {
             let (ending, staying) = processes.drain(..).partition::<Vec<_>, _>(|process| Stage::of(process) == stage);
             let ended = process::end(&ending, GRACE);
             *processes = staying;

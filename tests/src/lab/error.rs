@@ -45,6 +45,18 @@ pub enum LabError {
     #[error("{what}: not within {seconds} s; the last answer was: {answer}")]
     Late { what: String, seconds: u64, answer: String },
 
+    #[error("{place}: {said}")]
+    Network { place: String, said: String },
+
+    #[error("the network of the lab in {} is not there: the lab has ended, or has none", dir.display())]
+    NoNetwork { dir: PathBuf },
+
+    #[error("{} cannot be made in {cluster}: {said}", file.display())]
+    Definition { cluster: String, file: PathBuf, said: String },
+
+    #[error("the lab in {} has no cluster {name:?}", dir.display())]
+    NoCluster { dir: PathBuf, name: String },
+
     #[error("{what} has no process {process}")]
     NoProcess { what: String, process: String },
 

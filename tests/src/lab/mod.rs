@@ -9,6 +9,7 @@
 //! - [`record`]: what a lab is, as data: clusters, DNS server, processes. It is stored as `lab.json` beside them.
 //! - [`up`]: the order in which a lab comes up. It uses [`address`] (where all listen), [`certificates`], [`kubeconfig`],
 //!   [`control_plane`] (etcd, API servers, controllers, agents), [`dns`] and [`request`] (are they ready?).
+//! - [`zheng`]: what comes up besides for `lab up --zheng`, in a [`network`] of its own, whose regions can be cut off.
 //! - [`process`]: start one, see whether it still is the one that was started, end it.
 //! - [`down`]: how a lab ends, and how one API server is taken away and brought back.
 //! - [`shared`]: one lab for all tests of a binary.
@@ -22,6 +23,7 @@ pub mod down;
 pub mod error;
 pub mod kubeconfig;
 pub mod modules;
+pub mod network;
 pub mod process;
 pub mod programs;
 pub mod record;
@@ -29,6 +31,7 @@ pub mod request;
 pub mod settings;
 pub mod shared;
 pub mod up;
+pub mod zheng;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +42,7 @@ pub use error::LabError;
 pub use programs::{Missing, Programs};
 pub use record::{Cluster, Dns};
 pub use settings::Settings;
+pub use zheng::ZHENG_REGIONS;
 
 use process::Process;
 use record::Record;
@@ -78,6 +82,17 @@ impl Lab {
     pub fn up(dir: &Path, clusters: &[&str]) -> Result<Lab, LabError> {
         let programs = Programs::find(&Settings::from_environment())?;
         up::up(dir, clusters, &programs)
+    }
+
+    /// Says whether a lab of `lab up --zheng` can come up here, and if not, what to do about it.
+    pub fn zheng_available() -> Result<(), Missing> {
+        Programs::find_zheng(&Settings::from_environment()).map(drop)
+    }
+
+    /// Brings a lab up in a network of its own, with all that kcp-zheng needs of its clusters.
+    pub fn up_zheng(dir: &Path) -> Result<Lab, LabError> {
+        let programs = Programs::find_zheng(&Settings::from_environment())?;
+        up::up(dir, &ZHENG_REGIONS, &programs)
     }
 
     /// Finds the lab of a directory, whoever brought it up. Dropping the value does not end it.

@@ -107,6 +107,12 @@ pub static ZHENG: [Module; 3] = [
 
 const ZHENG_COMMAND: &str = "just lab-build --zheng";
 
+/// The module that makes a program.
+pub fn module_of(program: &str) -> &'static Module {
+    let makes = |module: &&Module| module.programs.iter().any(|made| made.name == program);
+    ZHENG.iter().chain([&KUBE]).find(makes).expect("only programs of the table are asked for")
+}
+
 impl Module {
     /// The file that says what its programs were built from.
     pub fn stamp(&self) -> String {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::build;
-use super::modules::{KUBE, Module};
+use super::modules::{KUBE, Module, module_of};
 use super::settings::Settings;
+use crate::program::beside;
 
 /// All programs of a lab, found.
 #[derive(Clone, Debug)]
@@ -15,8 +16,22 @@ pub struct Programs {
     kube: PathBuf,
     own: Option<PathBuf>,
     knotd: PathBuf,
+    /// What only a lab of `lab up --zheng` runs.
+    pub(super) zheng: Option<Zheng>,
     /// How a process gets the right to make namespaces: nothing for root, else `unshare` with a user namespace.
     privilege: Vec<&'static str>,
+}
+
+/// The further programs of a lab of `lab up --zheng`.
+#[derive(Clone, Debug)]
+pub struct Zheng {
+    certmanager: PathBuf,
+    kcp: PathBuf,
+    front_proxy: PathBuf,
+    pub helm: PathBuf,
+    /// Where the definitions lie that were copied when the programs were built.
+    definitions: PathBuf,
+    own: Option<PathBuf>,
 }
 
 /// Why no lab can come up, and what to do.
@@ -35,6 +50,12 @@ pub enum Missing {
          (`sysctl kernel.unprivileged_userns_clone=1`, or on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)"
     )]
     Namespaces,
+    #[error("the lab of kcp-zheng has a network of its own, which only root can make: be root")]
+    Root,
+    #[error("the program `ip` is not installed, with which the lab makes its network: `apt-get install iproute2`")]
+    Ip,
+    #[error("no network of the lab's own can be made here, although this is root: {said}")]
+    Network { said: String },
 }
 
 impl Programs {
@@ -50,7 +71,15 @@ impl Programs {
         let knotd = own_program(own.as_deref(), "knotd")
             .or_else(|| settings.path.iter().map(|dir| dir.join("knotd")).find(|file| file.is_file()))
             .ok_or(Missing::Knot)?;
-        Ok(Programs { kube, own, knotd, privilege: privilege()? })
+        Ok(Programs { kube, own, knotd, zheng: None, privilege: privilege()? })
+    }
+
+    /// Those of `lab up --zheng`.
+    pub fn find_zheng(settings: &Settings) -> Result<Programs, Missing> {
+        let programs = Programs::find(settings)?;
+        may_make_network(settings)?;
+        let zheng = Zheng::find(settings)?;
+        Ok(Programs { zheng: Some(zheng), ..programs })
     }
 
     pub fn etcd(&self) -> Command {
@@ -82,6 +111,13 @@ impl Programs {
             // Our program knows one of the commands of that image.
             None => command.arg(format!("--run=agnhost/netexec={}", self.kube.display())),
         };
+        if let Some(zheng) = &self.zheng {
+            // Our program is etcd when it is called so.
+            let etcd = own_program(self.own.as_deref(), "etcd").unwrap_or_else(|| self.kube.clone());
+            for (name, program) in [("kcp", &zheng.kcp), ("kcp-front-proxy", &zheng.front_proxy), ("etcd", &etcd)] {
+                command.arg(format!("--run={name}={}", program.display()));
+            }
+        }
         command
     }
 
@@ -100,6 +136,45 @@ impl Programs {
             }
         }
     }
+}
+
+impl Zheng {
+    fn find(settings: &Settings) -> Result<Zheng, Missing> {
+        let own = settings.own_programs.clone();
+        let find = |name: &str| match own_program(own.as_deref(), name) {
+            Some(program) => Ok(program),
+            None => build::built(&settings.programs(), module_of(name), name),
+        };
+        Ok(Zheng {
+            certmanager: find("certmanager")?,
+            kcp: find("kcp")?,
+            front_proxy: find("kcp-front-proxy")?,
+            helm: find("helm")?,
+            definitions: build::definitions(&settings.programs()),
+            own: own.clone(),
+        })
+    }
+
+    /// The program of a controller: a person's own, the one that is built, or a stand-in beside the program that asks. `None` if there
+    /// is none, and then nobody acts on its objects.
+    pub(super) fn controller(&self, name: &str) -> Option<PathBuf> {
+        if name == "cert-manager" {
+            return Some(self.certmanager.clone());
+        }
+        own_program(self.own.as_deref(), name).or_else(|| beside(name))
+    }
+
+    /// The directory with the definitions of a controller's kinds: a person's own go before what we have.
+    pub(super) fn definitions(&self, controller: &str) -> PathBuf {
+        let own = self.own.as_ref().map(|own| own.join("crds").join(controller)).filter(|dir| dir.is_dir());
+        let built = self.definitions.join(controller);
+        own.unwrap_or_else(|| if built.is_dir() { built } else { kept(controller) })
+    }
+}
+
+/// Definitions that no module has, in our own sources.
+fn kept(controller: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("lab/crds").join(controller)
 }
 
 fn own_program(own: Option<&Path>, name: &str) -> Option<PathBuf> {
@@ -130,6 +205,24 @@ fn privilege() -> Result<Vec<&'static str>, Missing> {
     }
 }
 
+/// Finds out by trying too. What the lab does in its network is tried in one of its own, which is gone at once.
+fn may_make_network(settings: &Settings) -> Result<(), Missing> {
+    const TRY: &str = "echo 1 >/proc/sys/net/ipv4/ip_forward && ip link add lab0 type veth peer name lab1 && ip rule add pref 10 iif lab0 blackhole";
+    if !rustix::process::geteuid().is_root() {
+        return Err(Missing::Root);
+    }
+    if !settings.path.iter().any(|dir| dir.join("ip").is_file()) {
+        return Err(Missing::Ip);
+    }
+    let said = |said: String| Missing::Network { said };
+    let tried = Command::new("unshare").args(["--net", "--mount", "sh", "-c", TRY]).stdin(Stdio::null()).output();
+    let output = tried.map_err(|error| said(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(said(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +232,7 @@ mod tests {
             kube: "/built/kube".into(),
             own: Some(own.to_owned()),
             knotd: "/usr/sbin/knotd".into(),
+            zheng: None,
             privilege: vec!["unshare", "--user", "--map-root-user"],
         }
     }

@@ -40,10 +40,25 @@ impl Admin {
 
     /// The body of a successful answer; everything else in words.
     pub fn get(&self, path: &str) -> Result<Vec<u8>, String> {
+        let (session, socket) = self.connect()?;
+        exchange(StreamOwned::new(session, socket), &request("GET", path, ""), b"")
+    }
+
+    /// Makes an object below a path, unless there is one of its name already.
+    pub fn create(&self, path: &str, content_type: &str, object: &[u8]) -> Result<(), String> {
+        let (session, socket) = self.connect()?;
+        let head = format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", object.len());
+        match exchange(StreamOwned::new(session, socket), &request("POST", path, &head), object) {
+            Err(said) if !said.contains(" 409 ") => Err(said),
+            _made_or_there => Ok(()),
+        }
+    }
+
+    fn connect(&self) -> Result<(ClientConnection, TcpStream), String> {
         let name = ServerName::IpAddress(IpAddr::V4(*self.server.ip()).into());
         let session = ClientConnection::new(self.tls.clone(), name).map_err(|error| error.to_string())?;
         let socket = connect(self.server).map_err(|error| error.to_string())?;
-        exchange(StreamOwned::new(session, socket), path)
+        Ok((session, socket))
     }
 
     /// An object, as JSON.
@@ -54,7 +69,7 @@ impl Admin {
 
 /// The body of a successful answer over plain HTTP.
 pub fn get(server: SocketAddrV4, path: &str) -> Result<Vec<u8>, String> {
-    exchange(connect(server).map_err(|error| error.to_string())?, path)
+    exchange(connect(server).map_err(|error| error.to_string())?, &request("GET", path, ""), b"")
 }
 
 fn config(authority: &[u8], certificate: &[u8], key: &[u8]) -> Result<ClientConfig, rustls::Error> {
@@ -76,10 +91,16 @@ fn connect(server: SocketAddrV4) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-/// HTTP 1.0, since its answer simply goes on to the end of the connection.
-fn exchange(mut stream: impl Read + Write, path: &str) -> Result<Vec<u8>, String> {
+/// The head of a request in HTTP 1.0, since its answer simply goes on to the end of the connection.
+fn request(method: &str, path: &str, more: &str) -> String {
+    format!("{method} {path} HTTP/1.0\r\nAccept: application/json, */*\r\n{more}\r\n")
+}
+
+fn exchange(mut stream: impl Read + Write, head: &str, body_sent: &[u8]) -> Result<Vec<u8>, String> {
     let mut answer = Vec::new();
-    write!(stream, "GET {path} HTTP/1.0\r\nAccept: application/json, */*\r\n\r\n")
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body_sent))
         .and_then(|()| stream.flush())
         .and_then(|()| stream.read_to_end(&mut answer))
         .map_err(|error| error.to_string())?;
@@ -91,7 +112,7 @@ fn body(answer: Vec<u8>) -> Result<Vec<u8>, String> {
     let head = String::from_utf8_lossy(&answer[..end]);
     let status = head.lines().next().unwrap_or_default();
     let body = answer[end + 4..].to_vec();
-    if status.split(' ').nth(1) == Some("200") {
+    if matches!(status.split(' ').nth(1), Some("200" | "201")) {
         Ok(body)
     } else {
         Err(format!("{status}: {}", String::from_utf8_lossy(&body).trim()))

@@ -40,6 +40,11 @@ impl Settings {
     pub fn lab(&self) -> PathBuf {
         self.home.join("up")
     }
+
+    /// Where `lab up --zheng` does.
+    pub fn zheng(&self) -> PathBuf {
+        self.home.join("zheng")
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::certificates::{Certificates, Client};
 use super::control_plane::{self, Home};
 use super::error::LabError;
 use super::kubeconfig::{self, Entry};
+use super::network::Place;
 use super::process::Process;
 use super::programs::Programs;
 use super::record::{Cluster, FILE, Record};
@@ -30,33 +31,45 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) fn up(dir: &Path, names: &[&str], programs: &Programs) -> Result<Lab, LabError> {
     check_names(names)?;
     let dir = empty(dir)?;
-    let claim = Block::claim(names.len())?;
+    let claim = if programs.zheng.is_some() { Block::network() } else { Block::claim(names.len())? };
     let block = claim.block;
     let mut lab = Lab {
         clusters: names.iter().enumerate().map(|(index, name)| cluster(block, index, name, &dir)).collect(),
-        dns: dns::new(block.dns()),
+        dns: dns::new(block.dns(), if programs.zheng.is_some() { dns::ZHENG } else { dns::TRUST }),
         dir,
         processes: Mutex::new(Vec::new()),
         life: Life::Owned,
     };
-    lab.start("etcd", &mut control_plane::etcd(programs, block, &lab.dir), &lab.dir)?;
-    let (mut server, home) = dns::prepare(programs, &lab.dns, &lab.dir)?;
-    lab.start("dns", &mut server, &home)?;
+    if block == Block::Network {
+        lab.make_network()?;
+        dns::write_resolvers(&lab)?;
+    }
+    for index in 0..block.etcds(names.len()) {
+        let etcd = control_plane::etcd(programs, block, index, &lab.dir);
+        lab.start(Place::Region(index), &etcd_name(&lab, index), etcd, &lab.dir)?;
+    }
+    let (server, home) = dns::prepare(programs, &lab.dns, &lab.dir)?;
+    lab.start(Place::World, "dns", server, &home)?;
     for cluster in &lab.clusters {
         write_access(&lab.dir, cluster)?;
     }
     write_kubeconfig(&lab)?;
-    lab.until("etcd", || request::get(block.etcd(), "/health").map(drop))?;
+    for index in 0..block.etcds(names.len()) {
+        lab.until("etcd", || request::get(block.etcd(index), "/health").map(drop))?;
+    }
     for index in 0..names.len() {
         lab.spawn_apiserver(programs, index)?;
     }
     for (index, cluster) in lab.clusters.iter().enumerate() {
         lab.await_apiserver(index)?;
-        let name = &cluster.name;
-        let mut controllers = control_plane::controller_manager(programs, block, index, cluster, &lab.dir);
-        lab.start(&format!("{name}-controller-manager"), &mut controllers, &lab.dir)?;
-        let mut agent = control_plane::agent(programs, index, cluster, &lab.dir);
-        lab.start(&format!("{name}-agent"), &mut agent, &lab.dir)?;
+        let (name, here) = (&cluster.name, Place::Region(index));
+        let controllers = control_plane::controller_manager(programs, block, index, cluster, &lab.dir);
+        lab.start(here, &format!("{name}-controller-manager"), controllers, &lab.dir)?;
+        let agent = control_plane::agent(programs, block, index, cluster, &lab.dir);
+        lab.start(here, &format!("{name}-agent"), agent, &lab.dir)?;
+    }
+    if let Some(more) = &programs.zheng {
+        lab.start_zheng(more)?;
     }
     for index in 0..names.len() {
         lab.clusters[index].kube_system_uid = lab.identity(index)?;
@@ -85,8 +98,8 @@ fn check_names(names: &[&str]) -> Result<(), LabError> {
     let mut seen = BTreeSet::new();
     for name in names {
         let letters = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        // The directories of the clusters lie beside those of etcd, the DNS server and the logs.
-        let taken = ["etcd", "dns", "log"].contains(name) || !seen.insert(name);
+        // The directories of the clusters lie beside those of etcd, the DNS server and the logs; the world is outside of them.
+        let taken = ["etcd", "dns", "log", "world"].contains(name) || !seen.insert(name);
         if name.is_empty() || name.len() > 40 || name.starts_with('-') || !letters || taken || seen.len() > CLUSTERS_MAX
         {
             return Err(LabError::ClusterName { name: (*name).to_owned() });
@@ -139,19 +152,27 @@ fn write_kubeconfig(lab: &Lab) -> Result<(), LabError> {
 }
 
 impl Lab {
-    /// Starts a process, and writes down that it exists before anything else happens.
-    fn start(&self, name: &str, command: &mut Command, dir: &Path) -> Result<(), LabError> {
+    /// Starts a process at a place, and writes down that it exists before anything else happens.
+    pub(super) fn start(&self, place: Place, name: &str, command: Command, dir: &Path) -> Result<(), LabError> {
+        self.start_outside(name, &mut self.place(place, command)?, dir).map(drop)
+    }
+
+    /// Starts a process in this machine's own network.
+    pub(super) fn start_outside(&self, name: &str, command: &mut Command, dir: &Path) -> Result<Process, LabError> {
         let log = self.dir.join("log").join(format!("{name}.log"));
         let mut processes = self.lock();
-        processes.push(Process::start(name, command, dir, &log)?);
-        self.save(&processes)
+        let process = Process::start(name, command, dir, &log)?;
+        processes.push(process.clone());
+        self.save(&processes)?;
+        Ok(process)
     }
 
     pub(super) fn spawn_apiserver(&self, programs: &Programs, index: usize) -> Result<(), LabError> {
         let cluster = &self.clusters[index];
-        let etcd = self.block().etcd();
-        let mut command = control_plane::apiserver(programs, etcd, index, cluster, &self.dir);
-        self.start(&apiserver_name(cluster), &mut command, &self.dir)
+        let block = self.block();
+        let etcd = block.etcd(if block.etcds(self.clusters.len()) == 1 { 0 } else { index });
+        let command = control_plane::apiserver(programs, etcd, index, cluster, &self.dir);
+        self.start(Place::Region(index), &apiserver_name(cluster), command, &self.dir)
     }
 
     pub(super) fn await_apiserver(&self, index: usize) -> Result<(), LabError> {
@@ -189,13 +210,21 @@ impl Lab {
         })
     }
 
-    fn admin(&self, index: usize) -> Result<Admin, LabError> {
+    pub(super) fn admin(&self, index: usize) -> Result<Admin, LabError> {
         let cluster = &self.clusters[index];
         Admin::new(cluster.apiserver, &Home::new(&self.dir, &cluster.name).certificates())
     }
 
     /// Asks until there is an answer, a process has ended by itself, or patience has.
-    fn until<T>(&self, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> Result<T, LabError> {
+    pub(super) fn until<T: Send>(
+        &self,
+        what: &str,
+        ask: impl FnMut() -> Result<T, String> + Send,
+    ) -> Result<T, LabError> {
+        self.outside(|| self.until_here(what, ask))?
+    }
+
+    fn until_here<T>(&self, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> Result<T, LabError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = match ask() {
@@ -212,8 +241,16 @@ impl Lab {
         }
     }
 
-    fn block(&self) -> Block {
+    pub(super) fn block(&self) -> Block {
         Block::of(self.dns.address())
+    }
+}
+
+/// One etcd that all share has no cluster's name.
+fn etcd_name(lab: &Lab, index: usize) -> String {
+    match lab.block() {
+        Block::Loopback(_) => "etcd".to_owned(),
+        Block::Network => format!("{}-etcd", lab.clusters[index].name),
     }
 }
 

@@ -5,10 +5,15 @@
 //	node.go      the one Node
 //	pod.go       what is done with a Pod: bind, wait, run, restart, delete
 //	volumes.go   the Secrets and ConfigMaps of a Pod: are they there, and as files
+//	claims.go    volumes that outlive their Pods
 //	launch.go    a Pod's container, from its spec
 //	probe.go     readiness of a Pod that really runs
 //	status.go    what is written into a Pod's status
-//	balancer.go  addresses of load balancers, and what arrives there
+//	balancer.go  addresses of load balancers, and what arrives there and at the cluster's own addresses of Services
+//	resolver.go  names of Services, for the Pods
+//
+// An agent with a network of its own (--own-network) links its Pods to it: they have a way out, Services have addresses inside of the
+// cluster, and names are resolved. Without one, what really runs can be reached and reaches nothing.
 //
 // A Pod whose image has a program here (--run) becomes a real process, see package container. Every other Pod is only said to run:
 // it becomes ready after a moment, and a load balancer in front of it refuses connections.
@@ -20,6 +25,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -47,6 +53,9 @@ type options struct {
 	readyAfter    time.Duration
 	balancerAfter time.Duration
 	run           map[string]string
+	ownNetwork    string
+	resolver      string
+	upstream      string
 }
 
 type agent struct {
@@ -56,6 +65,7 @@ type agent struct {
 	services listers.ServiceLister
 	secrets  listers.SecretLister
 	configs  listers.ConfigMapLister
+	claims   listers.PersistentVolumeClaimLister
 	wake     chan struct{}
 
 	held       map[types.UID]*held
@@ -94,6 +104,14 @@ func Main(args []string) error {
 	if err := a.watch(ctx); err != nil {
 		return err
 	}
+	if a.ownNetwork != "" {
+		socket, err := net.ListenPacket("udp4", net.JoinHostPort(a.resolver, "53"))
+		if err != nil {
+			return err
+		}
+		defer socket.Close()
+		go a.resolve(socket)
+	}
 	if err := a.register(ctx); err != nil {
 		return err
 	}
@@ -121,6 +139,9 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.balancerNet, "load-balancer-net", "127.0.1", "first three parts of load balancer addresses, from .101 on")
 	flags.DurationVar(&o.readyAfter, "ready-after", 300*time.Millisecond, "until a Pod that is only said to run is ready")
 	flags.DurationVar(&o.balancerAfter, "load-balancer-after", 500*time.Millisecond, "until a load balancer has its address")
+	flags.StringVar(&o.ownNetwork, "own-network", "", "address that the agent speaks from in a network of its own, where Services' addresses are local")
+	flags.StringVar(&o.resolver, "resolver", "", "with a network of its own: address on which Pods are told names")
+	flags.StringVar(&o.upstream, "upstream", "", "with a network of its own: address and port of the server for names that are not the cluster's")
 	flags.Func("run", "IMAGE[/ARGUMENT]=PROGRAM: really run Pods of this image (its last part, without tag) with this first argument", func(s string) error {
 		image, program, ok := strings.Cut(s, "=")
 		if !ok || image == "" || program == "" {
@@ -140,17 +161,19 @@ func parse(args []string) (options, error) {
 	return o, err
 }
 
-// watch keeps Pods, Services, Secrets and ConfigMaps at hand, and wakes the loop when one changes.
+// watch keeps Pods, Services, Secrets, ConfigMaps and claims at hand, and wakes the loop when one changes.
 func (a *agent) watch(ctx context.Context) error {
 	factory := informers.NewSharedInformerFactory(a.client, 0)
 	core := factory.Core().V1()
 	a.pods, a.services, a.secrets, a.configs = core.Pods().Lister(), core.Services().Lister(), core.Secrets().Lister(), core.ConfigMaps().Lister()
+	a.claims = core.PersistentVolumeClaims().Lister()
 	changed := cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { a.poke() },
 		UpdateFunc: func(any, any) { a.poke() },
 		DeleteFunc: func(any) { a.poke() },
 	}
-	for _, informer := range []cache.SharedIndexInformer{core.Pods().Informer(), core.Services().Informer(), core.Secrets().Informer(), core.ConfigMaps().Informer()} {
+	for _, informer := range []cache.SharedIndexInformer{core.Pods().Informer(), core.Services().Informer(), core.Secrets().Informer(),
+		core.ConfigMaps().Informer(), core.PersistentVolumeClaims().Informer()} {
 		if _, err := informer.AddEventHandler(changed); err != nil {
 			return err
 		}
@@ -176,6 +199,7 @@ func (a *agent) poke() {
 func (a *agent) round(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, roundLimit)
 	defer cancel()
+	a.claimsRound(ctx)
 	pods, err := a.pods.List(labels.Everything())
 	if err != nil {
 		log.Print("list pods: ", err)

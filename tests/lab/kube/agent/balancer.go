@@ -19,11 +19,18 @@ import (
 	"engine.test/lab/kube/container"
 )
 
-// balancer is a Service of type LoadBalancer: an address of this machine, and a listener for each port that leads somewhere.
+// balancer is what the agent does for a Service: an address for a load balancer, and a listener for each address and port that leads
+// somewhere.
 type balancer struct {
 	since   time.Time
+	address string // of the load balancer; empty unless the Service is one
+	doors   map[entrance]*door
+}
+
+// entrance is where a door is.
+type entrance struct {
 	address string
-	doors   map[int32]*door
+	port    int32
 }
 
 // door is one port that is listened on.
@@ -42,39 +49,61 @@ type target struct {
 // dialLimit is how long a client waits for a Pod that does not answer.
 const dialLimit = 2 * time.Second
 
-// service gives a load balancer its address, and opens and closes its doors.
+// service gives a load balancer its address, and opens and closes the doors of any Service.
 func (a *agent) service(ctx context.Context, service *v1.Service, services []*v1.Service, pods []*v1.Pod) error {
 	b := a.balancers[service.UID]
-	if service.Spec.Type != v1.ServiceTypeLoadBalancer || service.DeletionTimestamp != nil {
-		if b == nil {
-			return nil
-		}
-		b.close()
-		delete(a.balancers, service.UID)
-		return a.setIngress(ctx, service, nil)
-	}
 	if b == nil {
-		var err error
-		if b, err = a.newBalancer(service, services); err != nil {
-			return err
-		}
+		b = &balancer{since: time.Now(), doors: map[entrance]*door{}}
 		a.balancers[service.UID] = b
 	}
-	if len(service.Status.LoadBalancer.Ingress) == 0 {
-		if time.Since(b.since) < a.balancerAfter {
-			return nil
-		}
-		return a.setIngress(ctx, service, []v1.LoadBalancerIngress{{IP: b.address}})
+	if service.DeletionTimestamp != nil {
+		b.close()
+		return nil
 	}
-	return b.lead(service, a.targets(service, pods))
+	if err := a.assign(ctx, b, service, services); err != nil {
+		return err
+	}
+	return b.lead(service, a.addresses(service), a.targets(service, pods))
 }
 
-// newBalancer finds an address: the one that the Service has from an agent that was here before, or the first that is free.
-func (a *agent) newBalancer(service *v1.Service, services []*v1.Service) (*balancer, error) {
-	b := &balancer{since: time.Now(), doors: map[int32]*door{}}
+// assign gives a load balancer its address after a while, and takes it from a Service that is none any more.
+func (a *agent) assign(ctx context.Context, b *balancer, service *v1.Service, services []*v1.Service) (err error) {
+	has := len(service.Status.LoadBalancer.Ingress) > 0
+	if service.Spec.Type != v1.ServiceTypeLoadBalancer {
+		b.address, b.since = "", time.Now()
+		if has {
+			return a.setIngress(ctx, service, nil)
+		}
+		return nil
+	}
+	if b.address == "" {
+		if b.address, err = a.balancerAddress(service, services); err != nil {
+			return err
+		}
+	}
+	if has || time.Since(b.since) < a.balancerAfter {
+		return nil
+	}
+	return a.setIngress(ctx, service, []v1.LoadBalancerIngress{{IP: b.address}})
+}
+
+// addresses are those on which the Service is to be found here.
+func (a *agent) addresses(service *v1.Service) (found []string) {
+	if service.Spec.Type == v1.ServiceTypeLoadBalancer {
+		for _, ingress := range service.Status.LoadBalancer.Ingress {
+			found = append(found, ingress.IP)
+		}
+	}
+	if ip := service.Spec.ClusterIP; a.ownNetwork != "" && ip != "" && ip != v1.ClusterIPNone {
+		found = append(found, ip)
+	}
+	return found
+}
+
+// balancerAddress is the one that the Service has from an agent that was here before, or the first that is free.
+func (a *agent) balancerAddress(service *v1.Service, services []*v1.Service) (string, error) {
 	if ingress := service.Status.LoadBalancer.Ingress; len(ingress) > 0 {
-		b.address = ingress[0].IP
-		return b, nil
+		return ingress[0].IP, nil
 	}
 	taken := map[string]bool{}
 	for _, other := range services {
@@ -85,9 +114,7 @@ func (a *agent) newBalancer(service *v1.Service, services []*v1.Service) (*balan
 	for _, other := range a.balancers {
 		taken[other.address] = true
 	}
-	var err error
-	b.address, err = firstFree(a.balancerNet, 101, 250, taken)
-	return b, err
+	return firstFree(a.balancerNet, 101, 250, taken)
 }
 
 func (a *agent) setIngress(ctx context.Context, service *v1.Service, ingress []v1.LoadBalancerIngress) error {
@@ -107,7 +134,7 @@ func (a *agent) targets(service *v1.Service, pods []*v1.Pod) map[int32][]target 
 	for _, pod := range pods {
 		h := a.held[pod.UID]
 		if pod.Namespace != service.Namespace || h == nil || h.container == nil || pod.DeletionTimestamp != nil ||
-			!isReady(pod) || !selector.Matches(labels.Set(pod.Labels)) {
+			!(isReady(pod) || service.Spec.PublishNotReadyAddresses) || !selector.Matches(labels.Set(pod.Labels)) {
 			continue
 		}
 		for _, port := range service.Spec.Ports {
@@ -128,25 +155,32 @@ func isReady(pod *v1.Pod) bool {
 	return false
 }
 
-// lead makes the doors lead to the targets, and no others be open: where nobody would answer, connections are refused.
-func (b *balancer) lead(service *v1.Service, targets map[int32][]target) error {
-	for port, d := range b.doors {
-		if len(targets[port]) == 0 {
+// lead makes the doors at some addresses lead to the targets of each port, and no others be open: where nobody would answer,
+// connections are refused.
+func (b *balancer) lead(service *v1.Service, addresses []string, targets map[int32][]target) error {
+	wanted := map[entrance][]target{}
+	for _, address := range addresses {
+		for port, to := range targets {
+			wanted[entrance{address, port}] = to
+		}
+	}
+	for at, d := range b.doors {
+		if len(wanted[at]) == 0 {
 			d.close()
-			delete(b.doors, port)
+			delete(b.doors, at)
 		}
 	}
 	var failed []error
-	for port, to := range targets {
-		d := b.doors[port]
+	for at, to := range wanted {
+		d := b.doors[at]
 		if d == nil {
-			listener, err := net.Listen("tcp4", net.JoinHostPort(b.address, fmt.Sprint(port)))
+			listener, err := net.Listen("tcp4", net.JoinHostPort(at.address, fmt.Sprint(at.port)))
 			if err != nil {
 				failed = append(failed, err)
 				continue
 			}
 			d = &door{listener: listener}
-			b.doors[port] = d
+			b.doors[at] = d
 			log.Printf("service %s/%s: listens on %s", service.Namespace, service.Name, listener.Addr())
 			d.targets.Store(&to)
 			go d.accept()
@@ -160,7 +194,7 @@ func (b *balancer) close() {
 	for _, d := range b.doors {
 		d.close()
 	}
-	b.doors = map[int32]*door{}
+	b.doors = map[entrance]*door{}
 }
 
 func (d *door) close() {

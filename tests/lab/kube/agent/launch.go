@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/kubernetes/third_party/forked/golang/expansion"
@@ -13,17 +14,16 @@ import (
 	"engine.test/lab/kube/container"
 )
 
-// launch starts the Pod's one container.
-func (a *agent) launch(pod *v1.Pod, h *held, program string) (*container.Container, error) {
+// launch starts the container of a Pod that has a program here.
+func (a *agent) launch(pod *v1.Pod, h *held, c v1.Container, program string) (*container.Container, error) {
 	h.home = filepath.Join(a.dir, pod.Namespace+"."+pod.Name)
 	if err := os.MkdirAll(h.home, 0o700); err != nil {
 		return nil, err
 	}
-	mounts, err := a.mounts(pod, h)
+	mounts, err := a.mounts(pod, h, c)
 	if err != nil {
 		return nil, err
 	}
-	c := pod.Spec.Containers[0]
 	env, err := a.environment(pod, h, c)
 	if err != nil {
 		return nil, err
@@ -37,12 +37,30 @@ func (a *agent) launch(pod *v1.Pod, h *held, program string) (*container.Contain
 		args = append(args, expansion.Expand(word, expand))
 	}
 	spec := container.Spec{Home: h.home, Hostname: pod.Name, Address: h.address, Program: program, Args: args,
-		WorkingDir: c.WorkingDir, Mounts: mounts}
+		WorkingDir: c.WorkingDir, Mounts: mounts, Hosts: hosts(pod)}
+	if a.ownNetwork != "" {
+		spec.Link = &container.Link{Name: linkName(h.address), Source: a.ownNetwork}
+		spec.Resolver = []string{"nameserver " + a.resolver, "options ndots:5",
+			fmt.Sprintf("search %s.svc.%s svc.%s %s", pod.Namespace, clusterDomain, clusterDomain, clusterDomain)}
+	}
 	for name, value := range env {
 		spec.Env = append(spec.Env, name+"="+value)
 	}
 	sort.Strings(spec.Env)
 	return container.Start(spec, a.poke)
+}
+
+// linkName tells the links of an agent's Pods apart as their addresses do.
+func linkName(address string) string {
+	return "pod" + address[strings.LastIndex(address, ".")+1:]
+}
+
+// hosts are the names that a Pod brings along.
+func hosts(pod *v1.Pod) (lines []string) {
+	for _, alias := range pod.Spec.HostAliases {
+		lines = append(lines, alias.IP+" "+strings.Join(alias.Hostnames, " "))
+	}
+	return lines
 }
 
 // environment is what the container's program finds in its environment.

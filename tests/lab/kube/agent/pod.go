@@ -49,6 +49,9 @@ func (h *held) gone(grace time.Duration) bool {
 func (a *agent) pod(ctx context.Context, pod *v1.Pod, all []*v1.Pod) error {
 	switch {
 	case pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil:
+		if a.waitsForClaim(pod) {
+			return nil
+		}
 		return a.bind(ctx, pod)
 	case pod.Spec.NodeName != a.node:
 		return nil
@@ -59,7 +62,8 @@ func (a *agent) pod(ctx context.Context, pod *v1.Pod, all []*v1.Pod) error {
 	if err != nil {
 		return err
 	}
-	program, real := a.program(pod)
+	runs, program := a.program(pod)
+	real := program != ""
 	starts := h.container == nil && (real || pod.Status.Phase != v1.PodRunning)
 	if missing := a.missing(pod); starts && len(missing) > 0 {
 		return a.report(ctx, pod, waiting("ContainerCreating", "not found: "+strings.Join(missing, ", ")))
@@ -70,18 +74,18 @@ func (a *agent) pod(ctx context.Context, pod *v1.Pod, all []*v1.Pod) error {
 		}
 		return a.report(ctx, pod, running(h, true))
 	}
-	return a.reallyRun(ctx, pod, h, program)
+	return a.reallyRun(ctx, pod, h, *runs, program)
 }
 
 // reallyRun starts the Pod's container, or starts it again, or asks it whether it is ready.
-func (a *agent) reallyRun(ctx context.Context, pod *v1.Pod, h *held, program string) error {
+func (a *agent) reallyRun(ctx context.Context, pod *v1.Pod, h *held, runs v1.Container, program string) error {
 	if h.container != nil {
 		ended, exit, at := h.container.Ended()
 		if !ended {
 			if err := a.refreshVolumes(pod, h); err != nil {
 				return err
 			}
-			return a.report(ctx, pod, running(h, h.probe.ready(pod, h.container)))
+			return a.report(ctx, pod, running(h, h.probe.ready(pod, runs.ReadinessProbe, h.container)))
 		}
 		if time.Since(at) < backOff(h.restarts) {
 			return a.report(ctx, pod, crashed(h, exit))
@@ -92,7 +96,7 @@ func (a *agent) reallyRun(ctx context.Context, pod *v1.Pod, h *held, program str
 		}
 		h.container = nil
 	}
-	started, err := a.launch(pod, h, program)
+	started, err := a.launch(pod, h, runs, program)
 	if err != nil {
 		return a.report(ctx, pod, waiting("CreateContainerError", err.Error()))
 	}
@@ -169,24 +173,36 @@ func firstFree(net string, from, to int, taken map[string]bool) (string, error) 
 	return "", fmt.Errorf("all addresses from %s.%d to .%d are taken", net, from, to)
 }
 
-// program is what the Pod's container runs here, if its image is known. A Pod with several containers is never really run: they
-// would have to share a network, which nothing has asked for yet.
-func (a *agent) program(pod *v1.Pod) (program string, known bool) {
-	if len(pod.Spec.Containers) != 1 || len(pod.Spec.InitContainers) > 0 {
-		return "", false
+// program finds the container of a Pod that has a program here. Other containers beside it are only said to run; there are never two
+// that really do, since they would have to share a network, which nothing has asked for yet.
+func (a *agent) program(pod *v1.Pod) (runs *v1.Container, program string) {
+	if len(pod.Spec.InitContainers) > 0 {
+		return nil, ""
 	}
-	c := pod.Spec.Containers[0]
+	for i, c := range pod.Spec.Containers {
+		found := a.programOf(c)
+		if found != "" && program != "" {
+			return nil, ""
+		}
+		if found != "" {
+			runs, program = &pod.Spec.Containers[i], found
+		}
+	}
+	return runs, program
+}
+
+func (a *agent) programOf(c v1.Container) string {
 	name := imageName(c.Image)
 	if len(c.Command) > 0 {
 		name = path.Base(c.Command[0])
 	}
-	if program, known = a.run[name]; known {
-		return program, true
+	if program, known := a.run[name]; known {
+		return program
 	}
 	if words := commandLine(c); len(words) > 0 {
-		program, known = a.run[name+"/"+words[0]]
+		return a.run[name+"/"+words[0]]
 	}
-	return program, known
+	return ""
 }
 
 // imageName is the last part of an image's name: `agnhost` of `registry.k8s.io/e2e-test-images/agnhost:2.56`.

@@ -24,8 +24,7 @@ type probe struct {
 
 // ready is the newest answer. A Pod without a readiness probe is ready as long as it runs; a kind of probe that is not known here
 // never succeeds, so that nobody believes what nobody has looked at.
-func (p *probe) ready(pod *v1.Pod, c *container.Container) bool {
-	wanted := pod.Spec.Containers[0].ReadinessProbe
+func (p *probe) ready(pod *v1.Pod, wanted *v1.Probe, c *container.Container) bool {
 	if wanted == nil {
 		return true
 	}

@@ -96,15 +96,20 @@ func (a *agent) content(namespace string, s source) (data map[string][]byte, ver
 }
 
 // mounts makes the Pod's volumes and says where each is seen in its container.
-func (a *agent) mounts(pod *v1.Pod, h *held) (mounts []container.Mount, err error) {
+func (a *agent) mounts(pod *v1.Pod, h *held, c v1.Container) (mounts []container.Mount, err error) {
 	if err := a.refreshVolumes(pod, h); err != nil {
 		return nil, err
 	}
-	for _, mount := range pod.Spec.Containers[0].VolumeMounts {
+	claims := a.claimDirectories(pod)
+	for _, mount := range c.VolumeMounts {
 		if mount.SubPathExpr != "" {
 			return nil, fmt.Errorf("volume %s: subPathExpr is not known here", mount.Name)
 		}
-		mounts = append(mounts, container.Mount{Source: filepath.Join(h.home, "volumes", mount.Name, mount.SubPath), Target: mount.MountPath})
+		at := filepath.Join(h.home, "volumes", mount.Name)
+		if claim, is := claims[mount.Name]; is {
+			at = claim
+		}
+		mounts = append(mounts, container.Mount{Source: filepath.Join(at, mount.SubPath), Target: mount.MountPath})
 	}
 	return mounts, nil
 }
@@ -122,6 +127,11 @@ func (a *agent) refreshVolumes(pod *v1.Pod, h *held) error {
 			s, items = source{false, volume.ConfigMap.Name, isTrue(volume.ConfigMap.Optional)}, volume.ConfigMap.Items
 		case volume.EmptyDir != nil, volume.Projected != nil:
 			if err := os.MkdirAll(at, 0o700); err != nil {
+				return err
+			}
+			continue
+		case volume.PersistentVolumeClaim != nil:
+			if err := os.MkdirAll(a.claimDirectories(pod)[volume.Name], 0o700); err != nil {
 				return err
 			}
 			continue

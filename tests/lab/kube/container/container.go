@@ -2,7 +2,8 @@
 // own. This file is the outer half: start, reach, stop. The inner half, which builds what the program sees, is in enter.go.
 //
 // A network of its own has two uses. The program may listen on all addresses and on any port, as images do, and clashes with no
-// other container and is not reachable from the machine's network; and it runs with exactly the arguments of its Pod.
+// other container and is not reachable from the machine's network; and it runs with exactly the arguments of its Pod. Without a Link
+// it leads nowhere: link.go.
 //
 // Needs CAP_SYS_ADMIN where it runs: root, or the root of a user namespace (`unshare --user --map-root-user`).
 package container
@@ -27,6 +28,9 @@ type Spec struct {
 	Home       string   // directory of the container on the machine: its spec, its log, where its root is mounted
 	Hostname   string   // what the program sees as the name of its host
 	Address    string   // IPv4 address of the container, besides 127.0.0.1
+	Link       *Link    // to the network around, if there is one
+	Hosts      []string // further lines of its /etc/hosts
+	Resolver   []string // lines of its /etc/resolv.conf
 	Program    string   // path of the program on the machine
 	Args       []string // its arguments, from the name of the program on
 	Env        []string
@@ -67,6 +71,12 @@ func Start(spec Spec, ended func()) (*Container, error) {
 		// Either it ended at once, which Wait tells better, or it can not be reached and must not stay.
 		_ = command.Process.Kill()
 		return nil, fmt.Errorf("network of %s: %w (its end: %v)", spec.Hostname, err, command.Wait())
+	}
+	if spec.Link != nil {
+		if err := spec.Link.connect(command.Process.Pid, spec.Address); err != nil {
+			_ = command.Process.Kill()
+			return nil, fmt.Errorf("link of %s: %w (its end: %v, %v)", spec.Hostname, err, command.Wait(), network.Close())
+		}
 	}
 	c := &Container{Address: spec.Address, command: command, network: network, done: make(chan struct{})}
 	go func() {

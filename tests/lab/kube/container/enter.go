@@ -37,7 +37,11 @@ func Enter(args []string) error {
 	if err := unix.Sethostname([]byte(spec.Hostname)); err != nil {
 		return fmt.Errorf("set the host name: %w", err)
 	}
-	if err := network(spec.Address); err != nil {
+	connect := loopbackOnly
+	if spec.Link != nil {
+		connect = attach
+	}
+	if err := connect(spec.Address); err != nil {
 		return err
 	}
 	program, err := files(spec)
@@ -47,8 +51,8 @@ func Enter(args []string) error {
 	return fmt.Errorf("run %s: %w", program, syscall.Exec(program, spec.Args, spec.Env))
 }
 
-// network brings the loopback interface up and gives it the container's address as a second one.
-func network(address string) error {
+// loopbackOnly brings the loopback interface up and gives it the container's address as a second one.
+func loopbackOnly(address string) error {
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -128,8 +132,9 @@ func own(root string, spec Spec) error {
 			return err
 		}
 	}
+	hosts := append([]string{"127.0.0.1 localhost", spec.Address + " " + spec.Hostname}, spec.Hosts...)
 	for path, text := range map[string]string{
-		"etc/hosts":    "127.0.0.1 localhost\n" + spec.Address + " " + spec.Hostname + "\n",
+		"etc/hosts":    strings.Join(hosts, "\n") + "\n",
 		"etc/hostname": spec.Hostname + "\n",
 		"etc/passwd":   "root:x:0:0:root:/:/bin/sh\n",
 		"etc/group":    "root:x:0:\n",
@@ -138,7 +143,10 @@ func own(root string, spec Spec) error {
 			return err
 		}
 	}
-	return nil
+	if len(spec.Resolver) == 0 {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(root, "etc/resolv.conf"), []byte(strings.Join(spec.Resolver, "\n")+"\n"), 0o644)
 }
 
 // show makes a path of the machine visible at the same path; links are made anew, what the machine lacks is left out.
