@@ -1,6 +1,6 @@
 //! Workflow and inputs become a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use steps_sdk::spec::TimeLimit;
@@ -8,13 +8,14 @@ use steps_sdk::value::ClusterName;
 
 use super::fold::{Folder, Known};
 use super::inputs::{self, InputValue};
-use super::open::{self, Instance, path};
+use super::tree::{Opening, ROOT, SiteId};
 use super::types::*;
-use super::{component, digest, order};
+use super::{component, digest, open, order};
 use crate::diagnostic::{Problem, Spanned};
 use crate::id::Digest;
-use crate::limits::{PARALLEL_DEFAULT, PER_CLUSTER_DEFAULT, STEPS_MAX, WAIT_FOR_DEFAULT_MS};
-use crate::workflow::{Code, RetryFields, Step, Workflow, Written};
+use crate::limits::{PARALLEL_DEFAULT, PER_CLUSTER_DEFAULT, WAIT_FOR_DEFAULT_MS};
+use crate::workflow::names::FILE;
+use crate::workflow::{RetryFields, Step, Workflow, Written};
 
 /// Fills in the inputs, opens the groups, computes what is known, orders the steps. All problems come at once.
 pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Result<Plan, Vec<Problem>> {
@@ -24,17 +25,7 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
         return Err(problems);
     }
     let roots = roots(workflow, &values);
-    let instances = open::open(workflow, &roots, &mut problems);
-    let known = Known { workflow, roots, instances };
-    let count: usize =
-        workflow.steps.iter().map(|step| step.group.map_or(1, |group| known.instances[group].len())).sum();
-    if count > STEPS_MAX {
-        let at = workflow.name.at;
-        problems.push(
-            Problem::error("P009", at, format!("the plan has {count} steps, at most {STEPS_MAX} are allowed"))
-                .help("split the workflow, or give it shorter lists"),
-        );
-    }
+    let (known, groups) = open::open(workflow, roots, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -43,6 +34,7 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
     let components = component::components(&known, &mut problems);
     let steps = Planner { known: &known, lock: &lock, components: &components }.steps(&mut problems);
     let outputs = outputs(&known, &mut problems);
+    problems.extend(known.problems_of_calls());
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -51,16 +43,9 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
         workflow: workflow.name.value.clone(),
         lock,
         digest: Digest::of_bytes(&[]),
+        kinds: kinds(workflow, &steps),
         steps: order::sort(steps),
-        groups: workflow
-            .groups
-            .iter()
-            .map(|group| PlannedGroup {
-                id: group.id.value.clone(),
-                parallel: group.parallel,
-                on_failure: group.on_failure,
-            })
-            .collect(),
+        groups,
         clusters,
         components,
         outputs,
@@ -68,7 +53,6 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
             parallel: workflow.parallel.unwrap_or(PARALLEL_DEFAULT),
             per_cluster: workflow.per_cluster.unwrap_or(PER_CLUSTER_DEFAULT),
         },
-        kinds: kinds(workflow),
         inputs: values.into_iter().collect(),
     };
     plan.digest = digest::of(&plan);
@@ -91,9 +75,11 @@ fn roots(workflow: &Workflow, values: &Map<String, Value>) -> BTreeMap<String, V
         .collect()
 }
 
-fn kinds(workflow: &Workflow) -> BTreeMap<steps_sdk::StepKind, KindPin> {
+/// Of the kinds that the plan uses: a template that is not called uses none.
+fn kinds(workflow: &Workflow, steps: &[PlannedStep]) -> BTreeMap<steps_sdk::StepKind, KindPin> {
+    let used: BTreeSet<&steps_sdk::StepKind> = steps.iter().map(|step| &step.kind).collect();
     let mut kinds = BTreeMap::new();
-    for step in &workflow.steps {
+    for step in workflow.steps.iter().filter(|step| used.contains(step.kind())) {
         kinds.entry(step.kind().clone()).or_insert_with(|| KindPin {
             version: step.spec.version,
             digest: Digest::of_value(&step.spec.canonical()),
@@ -105,7 +91,7 @@ fn kinds(workflow: &Workflow) -> BTreeMap<steps_sdk::StepKind, KindPin> {
 /// A text that must be known now, and not empty.
 fn early_text(known: &Known<'_>, written: &Written, what: &str, problems: &mut Vec<Problem>) -> Option<String> {
     let before = problems.len();
-    match Folder::new(known, None, problems).written(written) {
+    match Folder::new(known, ROOT, problems).written(written) {
         Input::Known(Value::String(text)) if !text.trim().is_empty() => Some(text),
         Input::Known(Value::String(_)) => {
             problems.push(
@@ -140,7 +126,7 @@ fn clusters(known: &Known<'_>, problems: &mut Vec<Problem>) -> Vec<PlannedCluste
 fn outputs(known: &Known<'_>, problems: &mut Vec<Problem>) -> Vec<PlannedOutput> {
     let plan = |output: &crate::workflow::OutputDecl| PlannedOutput {
         name: output.name.value.clone(),
-        value: Folder::new(known, None, problems).written(&output.value),
+        value: Folder::new(known, ROOT, problems).written(&output.value),
         secret: output.secret,
         at: output.at,
     };
@@ -153,45 +139,37 @@ struct Planner<'k> {
     components: &'k [PlannedComponent],
 }
 
-impl<'k> Planner<'k> {
+impl Planner<'_> {
     /// In the order of the file; the instances of a group one after the other.
     fn steps(&self, problems: &mut Vec<Problem>) -> Vec<PlannedStep> {
-        let steps = &self.known.workflow.steps;
-        let mut planned = Vec::new();
-        let mut next = 0;
-        while let Some(step) = steps.get(next) {
-            let Some(group) = step.group else {
-                planned.push(self.step(next, None, problems));
-                next += 1;
-                continue;
-            };
-            let end = steps[next..]
-                .iter()
-                .position(|other| other.group != Some(group))
-                .map_or(steps.len(), |count| next + count);
-            for instance in &self.known.instances[group] {
-                planned.extend((next..end).map(|index| self.step(index, Some((group, instance)), problems)));
-            }
-            next = end;
+        let mut found = Vec::new();
+        for member in &self.known.workflow.names.scope(FILE).members {
+            self.known.tree.steps_of(*member, ROOT, &self.known.workflow.names, &mut found);
         }
-        planned
+        let plan = |(index, site): (usize, SiteId)| {
+            let before = problems.len();
+            let planned = self.step(index, site, problems);
+            self.known.tell_calls(site, &mut problems[before..]);
+            planned
+        };
+        found.into_iter().map(plan).collect()
     }
 
-    fn step(&self, index: usize, around: Option<(usize, &'k Instance)>, problems: &mut Vec<Problem>) -> PlannedStep {
+    fn step(&self, index: usize, site: SiteId, problems: &mut Vec<Problem>) -> PlannedStep {
         let workflow = self.known.workflow;
         let step = &workflow.steps[index];
-        let key = around.map(|(_, instance)| instance.key.as_str());
-        let id = path(workflow, index, key);
-        let mut folder = Folder::new(self.known, around, problems);
+        let id = self.known.path(index, site);
+        let mut folder = Folder::new(self.known, site, problems);
         let on = step.on.as_ref().and_then(|on| match folder.written(on) {
             Input::Known(Value::String(name)) => Some(ClusterName(name)),
             _ => None,
         });
-        let when = self.when(step, &mut folder);
+        let when = step.when.as_ref().and_then(|when| folder.condition(when));
         let inputs = folder.written(&step.body);
-        self.explicit_needs(step, around, &mut folder);
+        self.explicit_needs(step, site, &mut folder);
         self.touch_granted(step, &mut folder);
-        let Folder { needs, clusters, .. } = folder;
+        let Folder { mut needs, clusters, .. } = folder;
+        let under = self.known.conditions(site, &mut needs);
         PlannedStep {
             owner: format!("engine/{}/{id}", self.lock),
             id,
@@ -201,12 +179,13 @@ impl<'k> Planner<'k> {
             clusters,
             inputs,
             needs: needs.into_iter().map(|(step, rule)| Need { step, rule }).collect(),
+            under,
             when,
             effect: step.spec.effect.clone(),
             retry: retry(&step.retry, &workflow.retry),
             time_limit: time_limit(step, workflow.timeout_ms),
             wait_for_ms: wait_for(step),
-            group: around.map(|(group, instance)| Membership { group, key: instance.key.clone() }),
+            group: self.known.tree.instance_around(site).map(|instance| instance.member.clone()),
             at: step.at,
         }
     }
@@ -219,38 +198,24 @@ impl<'k> Planner<'k> {
         }
     }
 
-    /// A condition that is known to hold needs no evaluation; one that is known not to hold is kept, so that the skip can say why.
-    fn when(&self, step: &Step, folder: &mut Folder<'_, '_>) -> Option<Late> {
-        let formula = step.when.as_ref()?;
-        match folder.formula(formula) {
-            Input::Late(late) => Some(late),
-            Input::Known(Value::Bool(true)) => None,
-            _ => {
-                let Code::Bare(expr) = &formula.code else {
-                    unreachable!("`when` is a bare expression");
-                };
-                Some(Late::new(expr.text(), folder.names(expr, formula, 0), formula.at))
-            }
-        }
-    }
-
-    fn explicit_needs(&self, step: &Step, around: Option<(usize, &'k Instance)>, folder: &mut Folder<'_, '_>) {
-        let names = &self.known.workflow.names;
-        let group = around.map(|(group, instance)| (&self.known.workflow.groups[group], instance));
-        let group_needs = group.map(|(group, _)| group.needs.as_slice()).unwrap_or_default();
-        for Spanned { value: name, .. } in step.needs.iter().chain(group_needs) {
-            let sibling = group.and_then(|(group, _)| names.groups[&group.id.value].steps.get(name));
-            if let (Some(sibling), Some((_, instance))) = (sibling, group) {
-                folder.wait(path(self.known.workflow, *sibling, Some(&instance.key)), NeedRule::Success);
-            } else if let Some(step) = names.steps.get(name) {
-                folder.wait(path(self.known.workflow, *step, None), NeedRule::Success);
-            } else {
-                let needed = &names.groups[name];
-                for instance in &self.known.instances[needed.index] {
-                    for step in needed.steps.values() {
-                        folder.wait(path(self.known.workflow, *step, Some(&instance.key)), NeedRule::Success);
-                    }
+    /// What the step names, and what the groups and calls around it do: that holds for all of their steps.
+    fn explicit_needs(&self, step: &Step, site: SiteId, folder: &mut Folder<'_, '_>) {
+        let (workflow, tree) = (self.known.workflow, &self.known.tree);
+        let mut need = |names: &[Spanned<String>], from: SiteId| {
+            for Spanned { value: name, .. } in names {
+                let found = workflow.names.find(name, tree.site(from).scope);
+                let (scope, member) = found.expect("a workflow without errors needs only what is there");
+                for path in self.known.paths(member, tree.site_of(scope, from)) {
+                    folder.wait(path, NeedRule::Success);
                 }
+            }
+        };
+        need(&step.needs, site);
+        for (_, around) in tree.around(site) {
+            match (&around.opening, around.outer) {
+                (Opening::Instance(instance), Some(outer)) => need(&workflow.groups[instance.group].needs, outer),
+                (Opening::Call(call), Some(outer)) => need(&workflow.calls[call.call].needs, outer),
+                (Opening::File, _) | (_, None) => {}
             }
         }
     }

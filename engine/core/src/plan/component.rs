@@ -8,6 +8,7 @@ use steps_sdk::value::ClusterName;
 
 use super::evaluate::kind_of;
 use super::fold::{Folder, Known};
+use super::tree::ROOT;
 use super::types::{Input, PlannedComponent};
 use crate::diagnostic::Problem;
 use crate::workflow::permit::Form;
@@ -87,7 +88,7 @@ impl Reader<'_, '_> {
     /// A failed computation was reported, and leaves an empty text behind.
     fn value(&mut self, written: &Written) -> String {
         let before = self.problems.len();
-        match Folder::new(self.known, None, self.problems).written(written) {
+        match Folder::new(self.known, ROOT, self.problems).written(written) {
             Input::Known(Value::String(text)) => return text,
             Input::Known(_) if self.problems.len() > before => {}
             Input::Known(other) => {

@@ -2,6 +2,8 @@
 //!
 //! Each step has a digest of its own, which the plan's covers: a plan of thousands of steps is never in memory a second time.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::types::{Bound, Input, Late, Plan, PlannedComponent, PlannedStep, TextPart};
@@ -50,6 +52,7 @@ fn of_step(plan: &Plan, step: &PlannedStep) -> Value {
     clusters.sort_unstable();
     json!({
         "kind": step.kind, "on": step.on, "clusters": clusters, "inputs": of_input(&step.inputs), "needs": needs,
+        "under": step.under.iter().map(of_late).collect::<Vec<Value>>(),
         "when": step.when.as_ref().map(of_late), "effect": step.effect, "retry": step.retry, "time-limit": step.time_limit,
         "wait-for": step.wait_for_ms, "group": group, "owner": step.owner,
     })
@@ -79,19 +82,28 @@ fn of_input(input: &Input) -> Value {
 }
 
 fn of_late(late: &Late) -> Value {
-    let names: Map<String, Value> = late
-        .names
-        .iter()
-        .map(|(name, bound)| {
-            let bound = match bound {
-                Bound::Value(value) => json!({ "value": value }),
-                Bound::Step(step) => json!({ "step": step }),
-                Bound::Instances(instances) => json!({ "instances": instances }),
-                Bound::Run => json!("run"),
-                Bound::Element => json!("element"),
-            };
-            (name.clone(), bound)
-        })
-        .collect();
+    let names: Map<String, Value> = late.names.iter().map(|(name, bound)| (name.clone(), of_bound(bound))).collect();
     json!({ "text": late.text.trim(), "names": names })
+}
+
+fn of_bound(bound: &Bound) -> Value {
+    let inputs = |inputs: &BTreeMap<String, Input>| -> Map<String, Value> {
+        inputs.iter().map(|(name, input)| (name.clone(), of_input(input))).collect()
+    };
+    match bound {
+        Bound::Value(value) => json!({ "value": value }),
+        Bound::Step(step) => json!({ "step": step }),
+        Bound::Call { steps, outputs } => json!({ "call": steps, "outputs": inputs(outputs) }),
+        Bound::Instances(instances) => {
+            let members = |members: &BTreeMap<String, Bound>| -> Map<String, Value> {
+                members.iter().map(|(name, member)| (name.clone(), of_bound(member))).collect()
+            };
+            let instances: Map<String, Value> =
+                instances.iter().map(|(key, inside)| (key.clone(), Value::Object(members(inside)))).collect();
+            json!({ "instances": instances })
+        }
+        Bound::Params(params) => json!({ "params": inputs(params) }),
+        Bound::Run => json!("run"),
+        Bound::Element => json!("element"),
+    }
 }

@@ -3,7 +3,7 @@
 //! Only the plan and facts go in, never the text of the workflow: a plan that was stored by another process evaluates alike. An
 //! expression is parsed when it is first needed and kept with its [`Late`], so a retry parses nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, json};
 use steps_sdk::Value;
@@ -47,19 +47,22 @@ pub fn evaluate_inputs(step: &PlannedStep, facts: &Facts<'_>) -> Result<Value, E
     evaluate(&step.inputs, &Surroundings { facts, element: None })
 }
 
-/// Whether the step runs; a step without `when` does.
-pub fn evaluate_when(step: &PlannedStep, facts: &Facts<'_>) -> Result<bool, EvaluateError> {
-    let Some(when) = &step.when else {
-        return Ok(true);
-    };
-    match evaluate_late(when, &Surroundings { facts, element: None })? {
-        Value::Bool(holds) => Ok(holds),
-        other => Err(EvaluateError {
-            at: when.at,
-            message: format!("`when` gives {}, not true or false", kind_of(&other)),
-            help: Some(format!("compare it with something: `{} == …`", when.text)),
-        }),
+/// The first condition that keeps the step from running, those of the calls around it before its own.
+pub fn evaluate_when<'p>(step: &'p PlannedStep, facts: &Facts<'_>) -> Result<Option<&'p Late>, EvaluateError> {
+    for when in step.conditions() {
+        match evaluate_late(when, &Surroundings { facts, element: None })? {
+            Value::Bool(true) => {}
+            Value::Bool(false) => return Ok(Some(when)),
+            other => {
+                return Err(EvaluateError {
+                    at: when.at,
+                    message: format!("`when` gives {}, not true or false", kind_of(&other)),
+                    help: Some(format!("compare it with something: `{} == …`", when.text)),
+                });
+            }
+        }
     }
+    Ok(None)
 }
 
 /// The outputs of the workflow, each with its value or the reason why it has none.
@@ -169,49 +172,88 @@ fn with_values<T>(
     })?;
     let mut values = Values::new();
     for (name, bound) in &late.names {
-        bind(&mut values, name, bound, around);
+        if let Some(binding) = bind(&mut values, name, bound, around)? {
+            values.bind(name, binding);
+        }
     }
     evaluate(expr, &values).map_err(|error| explain(late, error, around.facts))
 }
 
-fn bind<'v, 'f: 'v>(values: &mut Values<'v>, name: &str, bound: &'v Bound, around: &Surroundings<'v, 'f>) {
-    match bound {
-        Bound::Value(value) => values.bind(name, Binding::Borrowed(value)),
+/// What a name is bound to, if it has a value; outcomes are kept under the path that the expression writes.
+fn bind<'v, 'f: 'v>(
+    values: &mut Values<'v>,
+    path: &str,
+    bound: &'v Bound,
+    around: &Surroundings<'v, 'f>,
+) -> Result<Option<Binding<'v>>, EvaluateError> {
+    Ok(match bound {
+        Bound::Value(value) => Some(Binding::Borrowed(value)),
         Bound::Element => {
-            let value = around.element(name).expect("the planner binds an element only inside its repetition");
-            values.bind(name, Binding::Borrowed(value));
+            let value = around.element(path).expect("the planner binds an element only inside its repetition");
+            Some(Binding::Borrowed(value))
         }
         Bound::Run => {
             let run = json!({ "id": around.facts.run_id.as_str(), "started": rfc3339(around.facts.started) });
-            values.bind(name, Binding::Owned(run));
+            Some(Binding::Owned(run))
         }
         Bound::Step(id) => {
             let fact = (around.facts.fact)(id);
             if let Some(outcome) = outcome(fact) {
-                values.set_outcome(name, outcome);
+                values.set_outcome(path, outcome);
             }
-            if let Fact::Succeeded(outputs) = fact {
-                values.bind(name, Binding::Borrowed(outputs));
+            match fact {
+                Fact::Succeeded(outputs) => Some(Binding::Borrowed(outputs)),
+                Fact::Unfinished | Fact::Skipped | Fact::Failed => None,
             }
         }
+        Bound::Call { steps, outputs } => {
+            let outcome = outcome_of_call(steps, around.facts);
+            if let Some(outcome) = outcome {
+                values.set_outcome(path, outcome);
+            }
+            match outcome {
+                Some(StepOutcome::Succeeded) => Some(fields(outputs, around)?),
+                Some(StepOutcome::Failed | StepOutcome::Skipped) | None => None,
+            }
+        }
+        Bound::Params(params) => Some(fields(params, around)?),
         Bound::Instances(instances) => {
             let mut by_key = BTreeMap::new();
-            for (key, steps) in instances {
-                let mut by_step = BTreeMap::new();
-                for (step, id) in steps {
-                    let fact = (around.facts.fact)(id);
-                    if let Some(outcome) = outcome(fact) {
-                        values.set_outcome(format!("{name}[{key}].{step}"), outcome);
-                    }
-                    if let Fact::Succeeded(outputs) = fact {
-                        by_step.insert(step.clone(), Binding::Borrowed(outputs));
+            for (key, members) in instances {
+                let mut by_name = BTreeMap::new();
+                for (name, member) in members {
+                    if let Some(binding) = bind(values, &format!("{path}[{key}].{name}"), member, around)? {
+                        by_name.insert(name.clone(), binding);
                     }
                 }
-                by_key.insert(key.clone(), Binding::Fields(by_step));
+                by_key.insert(key.clone(), Binding::Fields(by_name));
             }
-            values.bind(name, Binding::Fields(by_key));
+            Some(Binding::Fields(by_key))
         }
+    })
+}
+
+/// Values of their own, with names of their own: none of them stands inside of a repetition.
+fn fields<'v>(inputs: &BTreeMap<String, Input>, around: &Surroundings<'_, '_>) -> Result<Binding<'v>, EvaluateError> {
+    let around = Surroundings { facts: around.facts, element: None };
+    let mut fields = BTreeMap::new();
+    for (name, input) in inputs {
+        fields.insert(name.clone(), Binding::Owned(evaluate(input, &around)?));
     }
+    Ok(Binding::Fields(fields))
+}
+
+/// A call has ended when all of its steps have; it has failed when one of them has, and was skipped when all of them were.
+fn outcome_of_call(steps: &[StepId], facts: &Facts<'_>) -> Option<StepOutcome> {
+    let outcomes: Option<Vec<StepOutcome>> = steps.iter().map(|step| outcome((facts.fact)(step))).collect();
+    let outcomes = outcomes?;
+    Some(if outcomes.contains(&StepOutcome::Failed) {
+        StepOutcome::Failed
+    } else if !outcomes.is_empty() && outcomes.iter().all(|outcome| *outcome == StepOutcome::Skipped) {
+        StepOutcome::Skipped
+    } else {
+        StepOutcome::Succeeded
+    })
 }
 
 fn outcome(fact: Fact<'_>) -> Option<StepOutcome> {
@@ -229,8 +271,10 @@ fn explain(late: &Late, error: EvalError, facts: &Facts<'_>) -> EvaluateError {
     let mut message = error.message;
     let mut help = None;
     if error.kind == EvalErrorKind::Absent {
-        for (id, fact) in late.names.values().flat_map(steps_of).map(|id| (id, (facts.fact)(id))) {
-            let what = match fact {
+        let mut steps = BTreeSet::new();
+        late.names.values().for_each(|bound| bound.steps(&mut steps));
+        for id in steps {
+            let what = match (facts.fact)(&id) {
                 Fact::Succeeded(_) => continue,
                 Fact::Skipped => "was skipped",
                 Fact::Failed => "did not succeed",
@@ -242,15 +286,6 @@ fn explain(late: &Late, error: EvalError, facts: &Facts<'_>) -> EvaluateError {
         }
     }
     EvaluateError { at, message, help }
-}
-
-/// The steps whose outputs a name stands for.
-pub(super) fn steps_of(bound: &Bound) -> Vec<&StepId> {
-    match bound {
-        Bound::Step(id) => vec![id],
-        Bound::Instances(instances) => instances.values().flat_map(BTreeMap::values).collect(),
-        Bound::Value(_) | Bound::Run | Bound::Element => Vec::new(),
-    }
 }
 
 /// What a value is, for messages.

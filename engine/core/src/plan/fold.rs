@@ -9,11 +9,12 @@ use steps_sdk::value::ClusterName;
 
 use super::evaluate::kind_of;
 use super::inputs::unknown_cluster;
-use super::open::{Instance, path};
+use super::tree::{SiteId, Tree};
 use super::types::{Bound, Input, Late, NeedRule, Repeat, TextPart};
 use crate::diagnostic::Problem;
 use crate::expr::{EvalError, Expr, Part, Values};
 use crate::id::StepId;
+use crate::workflow::names::Member;
 use crate::workflow::{Code, Content, Formula, Workflow, Written, fit};
 
 /// What is known before the run, for all steps.
@@ -21,16 +22,28 @@ pub(super) struct Known<'w> {
     pub workflow: &'w Workflow,
     /// `inputs`, `clusters`, and each secret by its place.
     pub roots: BTreeMap<String, Value>,
-    /// By the group's index.
-    pub instances: Vec<Vec<Instance>>,
+    pub tree: Tree,
 }
 
-/// Folds the values of one step in one instance, and notes what it waits for and which clusters it touches.
+/// A value that others refer to: what a call is given, or gives.
+pub(super) struct Folded {
+    pub input: Input,
+    pub needs: BTreeMap<StepId, NeedRule>,
+    pub problems: Vec<Problem>,
+}
+
+impl Folded {
+    pub fn known(value: Value) -> Folded {
+        Folded { input: Input::Known(value), needs: BTreeMap::new(), problems: Vec::new() }
+    }
+}
+
+/// Folds the values of one place, and notes what it waits for and which clusters it touches.
 pub(super) struct Folder<'k, 'p> {
     pub(super) known: &'k Known<'k>,
     pub(super) problems: &'p mut Vec<Problem>,
-    /// The group of the step and the instance.
-    pub(super) around: Option<(usize, &'k Instance)>,
+    /// Where the place is.
+    pub(super) site: SiteId,
     /// Variables of repetitions, innermost last; `None`: its list comes late.
     pub(super) variables: Vec<(String, Option<Value>)>,
     pub needs: BTreeMap<StepId, NeedRule>,
@@ -38,12 +51,8 @@ pub(super) struct Folder<'k, 'p> {
 }
 
 impl<'k, 'p> Folder<'k, 'p> {
-    pub fn new(
-        known: &'k Known<'k>,
-        around: Option<(usize, &'k Instance)>,
-        problems: &'p mut Vec<Problem>,
-    ) -> Folder<'k, 'p> {
-        Folder { known, problems, around, variables: Vec::new(), needs: BTreeMap::new(), clusters: Vec::new() }
+    pub fn new(known: &'k Known<'k>, site: SiteId, problems: &'p mut Vec<Problem>) -> Folder<'k, 'p> {
+        Folder { known, problems, site, variables: Vec::new(), needs: BTreeMap::new(), clusters: Vec::new() }
     }
 
     pub fn written(&mut self, written: &Written) -> Input {
@@ -59,7 +68,7 @@ impl<'k, 'p> Folder<'k, 'p> {
                 None => unreachable!("a workflow without errors names only declared secrets"),
             },
             Content::Step(name) => {
-                let id = self.sibling_or_outer(name);
+                let id = self.named_step(name);
                 self.wait(id.clone(), NeedRule::Success);
                 Input::Known(Value::String(id.as_str().to_owned()))
             }
@@ -206,21 +215,32 @@ impl<'k, 'p> Folder<'k, 'p> {
         self.problems.push(Problem::error("P007", formula.inside(range), message).label("computed from the inputs"));
     }
 
-    fn sibling_or_outer(&self, name: &str) -> StepId {
-        let workflow = self.known.workflow;
-        let siblings = self.around.map(|(group, _)| &workflow.names.groups[&workflow.groups[group].id.value].steps);
-        match siblings.and_then(|steps| steps.get(name)) {
-            Some(step) => path(workflow, *step, self.around.map(|(_, instance)| instance.key.as_str())),
-            None => path(workflow, workflow.names.steps[name], None),
+    /// A step that is named, not read.
+    fn named_step(&self, name: &str) -> StepId {
+        let known = self.known;
+        let scope = known.tree.site(self.site).scope;
+        let Some((found, Member::Step(step))) = known.workflow.names.find(name, scope) else {
+            unreachable!("a workflow without errors names only steps that are there");
+        };
+        known.path(step, known.tree.site_of(found, self.site))
+    }
+
+    /// A condition that is known to hold needs no evaluation; one that is known not to hold is kept, so that the skip can say why.
+    pub fn condition(&mut self, formula: &Formula) -> Option<Late> {
+        match self.formula(formula) {
+            Input::Late(late) => Some(late),
+            Input::Known(Value::Bool(true)) => None,
+            _ => {
+                let Code::Bare(expr) = &formula.code else {
+                    unreachable!("`when` is a bare expression");
+                };
+                Some(Late::new(expr.text(), self.names(expr, formula, 0), formula.at))
+            }
         }
     }
 
-    /// Asking how a step ended lifts the rule that it must have succeeded, whatever else refers to it.
     pub fn wait(&mut self, id: StepId, rule: NeedRule) {
-        let entry = self.needs.entry(id).or_insert(rule);
-        if rule == NeedRule::End {
-            *entry = NeedRule::End;
-        }
+        wait(&mut self.needs, id, rule);
     }
 
     pub fn touch(&mut self, cluster: &str) {
@@ -230,13 +250,41 @@ impl<'k, 'p> Folder<'k, 'p> {
     }
 }
 
+/// Asking how a step ended lifts the rule that it must have succeeded, whatever else refers to it.
+pub(super) fn wait(needs: &mut BTreeMap<StepId, NeedRule>, id: StepId, rule: NeedRule) {
+    let entry = needs.entry(id).or_insert(rule);
+    if rule == NeedRule::End {
+        *entry = NeedRule::End;
+    }
+}
+
+/// What is known of an input before the run; a secret stands for its place, as in every expression.
+pub(super) fn as_value(input: &Input) -> Option<Value> {
+    match input {
+        Input::Known(value) => Some(value.clone()),
+        Input::Secret(secret) => Some(serde_json::to_value(secret).expect("a secret's place is plain JSON")),
+        Input::List(items) => items.iter().map(as_value).collect::<Option<Vec<Value>>>().map(Value::Array),
+        Input::Map(fields) => {
+            let fields: Option<serde_json::Map<String, Value>> =
+                fields.iter().map(|(name, field)| Some((name.clone(), as_value(field)?))).collect();
+            fields.map(Value::Object)
+        }
+        Input::Late(_) | Input::Text(_) | Input::Repeat(_) => None,
+    }
+}
+
 /// When all of the names are values.
 fn values(names: &BTreeMap<String, Bound>) -> Option<Values<'_>> {
     let mut values = Values::new();
     for (name, bound) in names {
         match bound {
             Bound::Value(value) => values = values.with(name.as_str(), value),
-            Bound::Step(_) | Bound::Instances(_) | Bound::Run | Bound::Element => return None,
+            Bound::Step(_)
+            | Bound::Call { .. }
+            | Bound::Instances(_)
+            | Bound::Params(_)
+            | Bound::Run
+            | Bound::Element => return None,
         }
     }
     Some(values)

@@ -5,7 +5,9 @@
 //!  compile.rs   the stage itself
 //!  inputs.rs    what a person gives for the workflow's inputs
 //!  component.rs custom steps with what they are granted
-//!  open.rs      one instance of a group for each element of its list
+//!  tree.rs      the places that steps stand in: instances of groups, calls of templates
+//!  open.rs      opens them: one instance for each element of a list, one site for each call
+//!  known.rs     what is known of such a place, what a call is given and gives
 //!  fold.rs      what is known becomes a value, what comes late keeps its expression
 //!  bind.rs      what each name of an expression stands for
 //!  order.rs     every step after what it needs
@@ -23,11 +25,13 @@ mod evaluate;
 mod fold;
 mod forecast;
 mod inputs;
+mod known;
 mod open;
 mod order;
 pub mod render;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod types;
 
 pub use compile::compile;

@@ -65,8 +65,8 @@ fn words(plan: &Plan, step: &PlannedStep, edges: &Edges, index: usize) -> String
     if !others.is_empty() {
         let _ = write!(words, ", also after {}", others.join(", "));
     }
-    if let Some(when) = &step.when {
-        let _ = write!(words, ", when {}", when.text);
+    for (position, when) in step.conditions().enumerate() {
+        let _ = write!(words, "{} {}", if position == 0 { ", when" } else { " and" }, when.text);
     }
     words
 }

@@ -15,7 +15,7 @@ use crate::id::{Digest, StepId, StepIndex};
 pub use crate::workflow::settings::{Backoff, KubeconfigSource, OnFailure, RetryOn};
 
 /// Raised when a stored plan can no longer be read as before.
-pub const PLAN_FORMAT: u32 = 1;
+pub const PLAN_FORMAT: u32 = 2;
 
 /// A workflow with its inputs filled in and its groups opened: what a run carries out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,12 +65,16 @@ pub struct PlannedStep {
     /// The kind's inputs; `wait` among them when the step has one.
     pub inputs: Input,
     pub needs: Vec<Need>,
+    /// Conditions of the calls around it, outermost first; asked before its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub under: Vec<Late>,
     pub when: Option<Late>,
     pub effect: EffectOf,
     pub retry: RetryPolicy,
     pub time_limit: TimeLimit,
     /// `wait for=`, in milliseconds.
     pub wait_for_ms: Option<u64>,
+    /// The innermost group that it is in; groups around that are [`PlannedGroup::outer`].
     pub group: Option<Membership>,
     /// The owner key: the same in every run.
     pub owner: String,
@@ -88,10 +92,14 @@ pub struct Membership {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedGroup {
+    /// With the path of what it stands in: `region`, `region[alpha].store.replica`.
     pub id: String,
     /// How many instances may be under way at once.
     pub parallel: Option<usize>,
     pub on_failure: OnFailure,
+    /// The instance that this group stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outer: Option<Membership>,
 }
 
 /// An edge: what must have come to an end before a step may start.
@@ -180,8 +188,12 @@ pub enum Bound {
     Value(Value),
     /// The outputs of one step.
     Step(StepId),
-    /// A group: by key, then by the name of the step inside.
-    Instances(BTreeMap<String, BTreeMap<String, StepId>>),
+    /// The outputs of a call, which are there when all of its steps have ended well.
+    Call { steps: Vec<StepId>, outputs: BTreeMap<String, Input> },
+    /// A group: by key, then by the name of what is inside.
+    Instances(BTreeMap<String, BTreeMap<String, Bound>>),
+    /// What a call gives its template, where some of it comes late.
+    Params(BTreeMap<String, Input>),
     /// `run.id`, `run.started`.
     Run,
     /// The element of the [`Repeat`] around it that has this name.
@@ -251,26 +263,34 @@ impl Plan {
         self.components.iter().find(|component| component.name == kind.family())
     }
 
+    /// The instances of groups that a step is in, the innermost first.
+    pub fn memberships<'p>(&'p self, step: &'p PlannedStep) -> impl Iterator<Item = &'p Membership> {
+        std::iter::successors(step.group.as_ref(), |member| self.groups[member.group].outer.as_ref())
+    }
+
     pub fn index_of(&self, id: &StepId) -> Option<StepIndex> {
         self.steps.iter().position(|step| step.id == *id).map(StepIndex)
     }
 }
 
 impl PlannedStep {
+    /// What must hold for it to run, outermost first.
+    pub fn conditions(&self) -> impl Iterator<Item = &Late> {
+        self.under.iter().chain(&self.when)
+    }
+
     /// The steps whose outputs or outcomes its inputs and its `when` refer to.
     pub fn late_references(&self) -> BTreeSet<StepId> {
         let mut found = BTreeSet::new();
         self.inputs.visit_late(&mut |late| late.steps(&mut found));
-        if let Some(when) = &self.when {
-            when.steps(&mut found);
-        }
+        self.conditions().for_each(|when| when.steps(&mut found));
         found
     }
 }
 
 impl Input {
     /// Every expression in the tree that comes late.
-    fn visit_late(&self, visit: &mut impl FnMut(&Late)) {
+    fn visit_late(&self, visit: &mut dyn FnMut(&Late)) {
         match self {
             Input::Known(_) | Input::Secret(_) => {}
             Input::Late(late) => visit(late),
@@ -293,12 +313,26 @@ impl Input {
 
 impl Late {
     fn steps(&self, found: &mut BTreeSet<StepId>) {
-        for bound in self.names.values() {
-            match bound {
-                Bound::Step(step) => drop(found.insert(step.clone())),
-                Bound::Instances(instances) => found.extend(instances.values().flat_map(BTreeMap::values).cloned()),
-                Bound::Value(_) | Bound::Run | Bound::Element => {}
+        self.names.values().for_each(|bound| bound.steps(found));
+    }
+}
+
+impl Bound {
+    /// The steps whose outputs or outcomes it stands for.
+    pub(super) fn steps(&self, found: &mut BTreeSet<StepId>) {
+        match self {
+            Bound::Step(step) => drop(found.insert(step.clone())),
+            Bound::Call { steps, outputs } => {
+                found.extend(steps.iter().cloned());
+                outputs.values().for_each(|output| output.visit_late(&mut |late| late.steps(found)));
             }
+            Bound::Instances(instances) => {
+                instances.values().flat_map(BTreeMap::values).for_each(|member| member.steps(found));
+            }
+            Bound::Params(params) => {
+                params.values().for_each(|param| param.visit_late(&mut |late| late.steps(found)));
+            }
+            Bound::Value(_) | Bound::Run | Bound::Element => {}
         }
     }
 }

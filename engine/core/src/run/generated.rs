@@ -40,6 +40,7 @@ fn step(i: usize, needs: Vec<Need>, cluster: Option<usize>, group: Option<Member
         clusters,
         inputs: Input::Known(json!({})),
         needs,
+        under: Vec::new(),
         when: None,
         effect: EffectOf::Fixed(effect),
         retry: RetryPolicy::default(),
@@ -79,7 +80,7 @@ prop_compose! {
 
 prop_compose! {
     fn arbitrary_case()(steps in prop::collection::vec(arbitrary_step(), 1..14), parallel in 1..5_usize, per_cluster in 1..3_usize,
-        group_limits in prop::collection::vec((prop::option::of(1..3_usize), any::<bool>()), 2)) -> Case {
+        group_limits in prop::collection::vec((prop::option::of(1..3_usize), any::<bool>()), 2), nested in prop::option::of(0..2_u8)) -> Case {
         let fates = steps.iter().map(|(.., fate)| *fate).collect();
         let planned = steps.into_iter().enumerate().map(|(i, (needs, cluster, group, once, _))| {
             let needed: BTreeMap<usize, bool> = if i == 0 { BTreeMap::new() } else { needs.into_iter().map(|(n, end)| (n.index(i), end)).collect() };
@@ -88,7 +89,9 @@ prop_compose! {
             step(i, needs, cluster, group, if once { Effect::Once } else { Effect::Converge })
         }).collect();
         let groups = group_limits.into_iter().enumerate().map(|(i, (parallel, stop))| PlannedGroup {
-            id: format!("g{i}"), parallel, on_failure: if stop { OnFailure::Stop } else { OnFailure::FinishOthers } }).collect();
+            id: format!("g{i}"), parallel, on_failure: if stop { OnFailure::Stop } else { OnFailure::FinishOthers },
+            // The second group may stand in an instance of the first, as a group of a called template does.
+            outer: nested.filter(|_| i == 1).map(|key| Membership { group: 0, key: key.to_string() }) }).collect();
         Case { plan: plan(planned, groups, RunLimits { parallel, per_cluster }), fates }
     }
 }
@@ -106,7 +109,7 @@ fn naive_starts(state: &RunState) -> BTreeSet<usize> {
     let state_of = |i: usize| &state.record(StepIndex(i)).state;
     let members = |g: usize, key: &str| -> Vec<usize> {
         (0..plan.steps.len())
-            .filter(|i| plan.steps[*i].group.as_ref().is_some_and(|m| m.group == g && m.key == key))
+            .filter(|i| plan.memberships(&plan.steps[*i]).any(|m| m.group == g && m.key == key))
             .collect()
     };
     let startable = |i: usize| matches!(state_of(i), StepState::Pending) && open(&plan.steps[i]);
@@ -131,32 +134,35 @@ fn naive_starts(state: &RunState) -> BTreeSet<usize> {
         {
             continue;
         }
-        if let Some(m) = &step.group {
+        let mut taken = Vec::new();
+        let is_allowed = plan.memberships(step).all(|m| {
             let group = &plan.groups[m.group];
             let failed = (0..plan.steps.len()).any(|j| {
-                plan.steps[j].group.as_ref().is_some_and(|o| o.group == m.group)
+                plan.memberships(&plan.steps[j]).any(|o| o.group == m.group)
                     && matches!(state_of(j), StepState::Failed { .. })
             });
             if group.on_failure == OnFailure::Stop && failed {
-                continue;
+                return false;
             }
             let keys: BTreeSet<&str> = plan
                 .steps
                 .iter()
-                .filter_map(|s| s.group.as_ref())
+                .flat_map(|s| plan.memberships(s))
                 .filter(|o| o.group == m.group)
                 .map(|o| o.key.as_str())
                 .collect();
-            let busy = keys.iter().filter(|key| active(m.group, key)).count()
-                + chosen.iter().filter(|(g, _)| *g == m.group).count();
+            let busy = keys
+                .iter()
+                .filter(|key| active(m.group, key) || chosen.contains(&(m.group, (**key).to_owned())))
+                .count();
             let has_place = active(m.group, &m.key) || chosen.contains(&(m.group, m.key.clone()));
-            if !has_place && group.parallel.is_some_and(|most| busy >= most) {
-                continue;
-            }
-            if !has_place {
-                chosen.insert((m.group, m.key.clone()));
-            }
+            taken.push((m.group, m.key.clone()));
+            has_place || group.parallel.is_none_or(|most| busy < most)
+        });
+        if !is_allowed {
+            continue;
         }
+        chosen.extend(taken);
         running.push(i);
         starts.insert(i);
     }

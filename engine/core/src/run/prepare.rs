@@ -27,11 +27,8 @@ impl RunState {
         let lookup = |id: &crate::id::StepId| self.fact(id);
         let facts = Facts { fact: &lookup, run_id: run, started: self.head().started.unwrap_or(Timestamp(0)) };
         match evaluate_when(step, &facts) {
-            Ok(true) => {}
-            Ok(false) => {
-                let condition = step.when.as_ref().map(|when| when.text.as_str()).unwrap_or_default();
-                return Prepared::Skip { because: format!("when `{condition}` is false") };
-            }
+            Ok(None) => {}
+            Ok(Some(when)) => return Prepared::Skip { because: format!("when `{}` is false", when.text) },
             Err(error) => return Prepared::Fail(failure(error, "when")),
         }
         match evaluate_inputs(step, &facts) {

@@ -24,7 +24,8 @@ pub(super) struct Ready {
     pub(super) running: usize,
     pub(super) running_on: BTreeMap<ClusterName, usize>,
     clusters_of: Vec<Vec<ClusterName>>,
-    membership: Vec<Option<(usize, usize)>>,
+    /// Of each step: the instances that it is in, the innermost first, each as its group and its place there.
+    membership: Vec<Vec<(usize, usize)>>,
     groups: Vec<Group>,
 }
 
@@ -128,11 +129,18 @@ impl Ready {
         self.successors[index.0].iter().map(|(successor, _)| *successor)
     }
 
-    /// Whether the group of a step lets it start now, given the instances that were chosen in this round already.
+    /// Whether the groups of a step let it start now, given the instances that were chosen in this round already.
     pub fn group_allows(&self, index: StepIndex, chosen: &mut BTreeSet<(usize, usize)>) -> bool {
-        let Some((group, instance)) = self.membership[index.0] else {
-            return true;
-        };
+        let around = &self.membership[index.0];
+        let is_allowed = around.iter().all(|(group, instance)| self.instance_allowed(*group, *instance, chosen));
+        if is_allowed {
+            let new = around.iter().filter(|(group, instance)| !self.groups[*group].instances[*instance].is_active());
+            chosen.extend(new);
+        }
+        is_allowed
+    }
+
+    fn instance_allowed(&self, group: usize, instance: usize, chosen: &BTreeSet<(usize, usize)>) -> bool {
         let rules = &self.groups[group];
         if rules.on_failure == OnFailure::Stop && rules.failed > 0 {
             return false;
@@ -145,9 +153,6 @@ impl Ready {
         }
         let active = rules.instances.iter().filter(|i| i.is_active()).count()
             + chosen.iter().filter(|(g, _)| *g == group).count();
-        if active < parallel {
-            chosen.insert((group, instance));
-        }
         active < parallel
     }
 
@@ -155,8 +160,11 @@ impl Ready {
         let startable = self.pending[index.0] && self.open_needs[index.0] == 0;
         let queue = &mut self.lanes[self.lane_of[index.0]].startable;
         let changed = if startable { queue.insert(index) } else { queue.remove(&index) };
-        if let (true, Some((group, instance))) = (changed, self.membership[index.0]) {
-            let count = &mut self.groups[group].instances[instance].startable;
+        if !changed {
+            return;
+        }
+        for (group, instance) in &self.membership[index.0] {
+            let count = &mut self.groups[*group].instances[*instance].startable;
             *count = if startable { *count + 1 } else { *count - 1 };
         }
     }
@@ -181,20 +189,19 @@ impl Ready {
     }
 
     fn count_group(&mut self, index: StepIndex, before: &StepState, after: &StepState) {
-        let Some((group, instance)) = self.membership[index.0] else {
-            return;
-        };
-        let group = &mut self.groups[group];
         let change = |count: &mut usize, holds: fn(&StepState) -> bool| match (holds(before), holds(after)) {
             (false, true) => *count += 1,
             (true, false) => *count -= 1,
             _ => {}
         };
-        change(&mut group.failed, |state| matches!(state, StepState::Failed { .. }));
-        change(&mut group.instances[instance].begun, |state| !matches!(state, StepState::Pending));
-        change(&mut group.instances[instance].under_way, |state| {
-            matches!(state, StepState::Running { .. } | StepState::Retrying { .. })
-        });
+        for (group, instance) in &self.membership[index.0] {
+            let group = &mut self.groups[*group];
+            change(&mut group.failed, |state| matches!(state, StepState::Failed { .. }));
+            change(&mut group.instances[*instance].begun, |state| !matches!(state, StepState::Pending));
+            change(&mut group.instances[*instance].under_way, |state| {
+                matches!(state, StepState::Running { .. } | StepState::Retrying { .. })
+            });
+        }
     }
 }
 
@@ -206,26 +213,26 @@ pub(super) fn fulfils(state: &StepState, rule: NeedRule) -> bool {
     }
 }
 
-/// The groups with their instances, and for each step its group and instance.
-fn groups(plan: &Plan) -> (Vec<Group>, Vec<Option<(usize, usize)>>) {
+/// The groups with their instances, and for each step the instances that it is in.
+fn groups(plan: &Plan) -> (Vec<Group>, Vec<Vec<(usize, usize)>>) {
     let mut groups: Vec<Group> = plan
         .groups
         .iter()
         .map(|g| Group { parallel: g.parallel, on_failure: g.on_failure, failed: 0, instances: Vec::new() })
         .collect();
     let mut keys: BTreeMap<(usize, &str), usize> = BTreeMap::new();
-    let membership = plan
-        .steps
-        .iter()
-        .map(|step| {
-            let member = step.group.as_ref()?;
+    let mut membership = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let mut around = Vec::new();
+        for member in plan.memberships(step) {
             let instances = &mut groups[member.group].instances;
             let instance = *keys.entry((member.group, member.key.as_str())).or_insert_with(|| {
                 instances.push(Instance::default());
                 instances.len() - 1
             });
-            Some((member.group, instance))
-        })
-        .collect();
+            around.push((member.group, instance));
+        }
+        membership.push(around);
+    }
     (groups, membership)
 }

@@ -4,70 +4,96 @@
 //! outputs are those of its inputs. Names of a scope are put together per expression, so that a thousand steps cost a thousand
 //! small scopes and not one million entries.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use steps_sdk::schema::Shape;
 use steps_sdk::spec::Outputs;
 
-use super::absence;
+use super::absence::{self, Asking};
 use super::fit::may_name_cluster;
 use super::infer::{common, type_of_value};
-use super::names::Root;
+use super::names::{FILE, Member, OpenedBy, Root, ScopeId};
 use super::taint::takes_secret;
-use super::types::{Step, Workflow};
+use super::types::{InputDecl, OutputDecl, Step, Workflow};
 use super::written::{Content, Formula, Written};
+use super::{early, outer};
 use crate::diagnostic::{Place, Problem};
 use crate::expr::{PathRef, Scope, Type, TypeField, TypeProblem};
 
 pub(super) struct Checker<'w> {
-    workflow: &'w Workflow,
-    problems: &'w mut Vec<Problem>,
+    pub(super) workflow: &'w Workflow,
+    pub(super) problems: &'w mut Vec<Problem>,
     inputs: Type,
     clusters: Type,
     /// Of the steps that were looked at.
     outputs: Vec<Type>,
+    /// Of the calls that were looked at: what their templates give.
+    given: Vec<Type>,
     /// Of the elements of groups.
     elements: Vec<Type>,
+    /// By template.
+    params: Vec<Type>,
+    template_outputs: Vec<Type>,
+    /// By template: params that decide about the plan, and where.
+    pub(super) early: Vec<BTreeMap<String, Place>>,
 }
 
 /// Where an expression stands.
 #[derive(Clone, Copy)]
-struct Spot<'s> {
-    /// The step, if it is in one.
-    step: Option<&'s Step>,
-    group: Option<usize>,
+pub(super) struct Spot<'s> {
+    /// The condition of the step or call that it is in.
+    pub when: Option<&'s Formula>,
+    pub scope: ScopeId,
     /// Nothing that a step gives can be known here.
-    is_early: bool,
-    variables: &'s [(String, Type)],
+    pub is_early: bool,
+    pub variables: &'s [(String, Type)],
+}
+
+impl Spot<'_> {
+    pub fn in_scope(scope: ScopeId) -> Spot<'static> {
+        Spot { when: None, scope, is_early: false, variables: &[] }
+    }
+
+    pub fn early(self) -> Self {
+        Spot { is_early: true, ..self }
+    }
+}
+
+fn types_of(declared: &[InputDecl]) -> Type {
+    let field = |input: &InputDecl| TypeField::new(input.name.value.clone(), Type::of_schema(&input.schema));
+    Type::Object(declared.iter().map(field).collect())
 }
 
 impl<'w> Checker<'w> {
     pub fn new(workflow: &'w Workflow, problems: &'w mut Vec<Problem>) -> Checker<'w> {
-        let inputs = workflow
-            .inputs
-            .iter()
-            .map(|input| TypeField::new(input.name.value.clone(), Type::of_schema(&input.schema)))
-            .collect();
         let clusters =
             workflow.clusters.iter().map(|cluster| TypeField::new(cluster.name.value.clone(), Type::Cluster)).collect();
-        let outputs = vec![Type::Any; workflow.steps.len()];
-        let elements = vec![Type::Any; workflow.groups.len()];
         Checker {
             workflow,
             problems,
-            inputs: Type::Object(inputs),
+            inputs: types_of(&workflow.inputs),
             clusters: Type::Object(clusters),
-            outputs,
-            elements,
+            outputs: vec![Type::Any; workflow.steps.len()],
+            given: vec![Type::Step(Box::new(Type::Any)); workflow.calls.len()],
+            elements: vec![Type::Any; workflow.groups.len()],
+            params: workflow.templates.iter().map(|template| types_of(&template.params)).collect(),
+            template_outputs: vec![Type::Any; workflow.templates.len()],
+            early: vec![BTreeMap::new(); workflow.templates.len()],
         }
     }
 
-    /// What is known before any step: input checks, the lock, identities, grants, groups.
+    /// What is known before any step: checks, the lock, identities, grants, groups.
     pub fn check_early(&mut self) {
         let workflow = self.workflow;
-        let early = Spot { step: None, group: None, is_early: true, variables: &[] };
+        let early = Spot::in_scope(FILE).early();
         for check in workflow.inputs.iter().flat_map(|input| &input.checks) {
             self.formula(&check.condition, early);
+        }
+        for template in &workflow.templates {
+            for check in template.params.iter().flat_map(|param| &param.checks) {
+                self.formula(&check.condition, Spot::in_scope(template.inside).early());
+            }
         }
         for written in
             workflow.lock.iter().chain(workflow.clusters.iter().filter_map(|cluster| cluster.identity.as_ref()))
@@ -77,46 +103,75 @@ impl<'w> Checker<'w> {
         for written in workflow.components.iter().flat_map(|component| component.grants.texts()) {
             self.written(written, early);
         }
-        for (index, group) in workflow.groups.iter().enumerate() {
-            let element = match self.formula(&group.list, early) {
-                Type::List(element) => *element,
-                _ => Type::Any,
-            };
-            self.elements[index] = element.clone();
-            let inside = Spot { group: Some(index), ..early };
-            match &group.key {
-                Some(key) => {
-                    let ty = self.formula(key, inside);
-                    if !Type::TEXT.accepts(&ty) && !Type::Int.accepts(&ty) {
-                        self.problems.push(
-                            Problem::error("L222", key.at, format!("a key is a text or a whole number, not {ty}"))
-                                .help("keys name the instances: `key=\"item.name\"`"),
-                        );
-                    }
-                }
-                None if !Type::TEXT.accepts(&element) => {
-                    let problem = Problem::error(
-                        "L204",
-                        group.id.at,
-                        format!("the elements of group `{}` are no texts, so it needs a key", group.id.value),
+        (0..workflow.groups.len()).for_each(|group| self.check_group(group));
+    }
+
+    /// Groups come after those that they are in, whose elements they may be made of.
+    fn check_group(&mut self, index: usize) {
+        let group = &self.workflow.groups[index];
+        let element = match self.formula(&group.list, Spot::in_scope(group.scope).early()) {
+            Type::List(element) => *element,
+            _ => Type::Any,
+        };
+        self.elements[index] = element.clone();
+        match &group.key {
+            Some(key) => {
+                let ty = self.formula(key, Spot::in_scope(self.workflow.names.inside(index)).early());
+                if !Type::TEXT.accepts(&ty) && !Type::Int.accepts(&ty) {
+                    self.problems.push(
+                        Problem::error("L222", key.at, format!("a key is a text or a whole number, not {ty}"))
+                            .help("keys name the instances: `key=\"item.name\"`"),
                     );
-                    self.problems
-                        .push(problem.help(format!("name the instances: `key=\"{}.NAME\"`", group.variable.value)));
                 }
-                None => {}
+            }
+            None if !Type::TEXT.accepts(&element) => {
+                let problem = Problem::error(
+                    "L204",
+                    group.id.at,
+                    format!("the elements of group `{}` are no texts, so it needs a key", group.id.value),
+                );
+                self.problems
+                    .push(problem.help(format!("name the instances: `key=\"{}.NAME\"`", group.variable.value)));
+            }
+            None => {}
+        }
+    }
+
+    /// One call. The answer is its values with the formulas settled that could be a list or its only item.
+    pub fn check_call(&mut self, index: usize) -> Written {
+        let call = &self.workflow.calls[index];
+        let spot = Spot { when: call.when.as_ref(), ..Spot::in_scope(call.scope) };
+        if let Some(when) = &call.when {
+            self.formula(when, spot);
+        }
+        let before = self.problems.len();
+        let (args, _) = self.written(&call.args, spot);
+        if let Some(template) = call.template {
+            self.given[index] = Type::Step(Box::new(self.template_outputs[template].clone()));
+            if self.problems.len() == before {
+                early::check_args(self, call, template);
             }
         }
+        args
+    }
+
+    /// What a template gives, after everything in it was looked at.
+    pub fn check_template(&mut self, index: usize) {
+        let template = &self.workflow.templates[index];
+        let spot = Spot::in_scope(template.inside);
+        let field = |output: &OutputDecl| TypeField::new(output.name.value.clone(), self.check_output(output, spot));
+        self.template_outputs[index] = Type::Object(template.outputs.iter().map(field).collect());
     }
 
     /// One step. The answer is its body with the formulas settled that could be a list or its only item.
     pub fn check_step(&mut self, index: usize) -> Written {
-        let step = &self.workflow.steps[index];
-        let spot = Spot { step: Some(step), group: step.group, is_early: false, variables: &[] };
+        let step: &Step = &self.workflow.steps[index];
+        let spot = Spot { when: step.when.as_ref(), ..Spot::in_scope(step.scope) };
         if let Some(when) = &step.when {
             self.formula(when, spot);
         }
         if let Some(on) = &step.on {
-            self.written(on, Spot { is_early: true, ..spot });
+            self.written(on, spot.early());
         }
         let (body, ty) = self.written(&step.body, spot);
         self.outputs[index] = match &step.spec.outputs {
@@ -128,33 +183,48 @@ impl<'w> Checker<'w> {
 
     pub fn check_outputs(&mut self) {
         for output in &self.workflow.outputs {
-            let spot = Spot { step: None, group: None, is_early: false, variables: &[] };
-            let mut tainted = Vec::new();
-            self.find_secrets(&output.value, spot, &mut tainted);
-            if let (Some(at), false) = (tainted.first(), output.secret) {
-                let problem = Problem::error("L219", *at, format!("output `{}` touches a secret", output.name.value));
-                self.problems.push(
-                    problem.help("mark it: `secret=#true`; what is printed is where the secret is, never its bytes"),
-                );
-            }
+            self.check_output(output, Spot::in_scope(FILE));
         }
     }
 
-    fn find_secrets(&mut self, written: &Written, spot: Spot<'_>, tainted: &mut Vec<Place>) {
+    fn check_output(&mut self, output: &OutputDecl, spot: Spot<'_>) -> Type {
+        let mut tainted = Vec::new();
+        let ty = self.shown(&output.value, spot, &mut tainted);
+        if let (Some(at), false) = (tainted.first(), output.secret) {
+            let problem = Problem::error("L219", *at, format!("output `{}` touches a secret", output.name.value));
+            self.problems
+                .push(problem.help("mark it: `secret=#true`; what is printed is where the secret is, never its bytes"));
+        }
+        ty
+    }
+
+    /// The type of what an output gives, which takes everything; the places of secrets in it are noted.
+    fn shown(&mut self, written: &Written, spot: Spot<'_>, tainted: &mut Vec<Place>) -> Type {
         match &written.content {
             Content::Formula(formula) => {
-                if self.type_of(formula, spot).has_secret() {
+                let ty = self.type_of(formula, spot);
+                if ty.has_secret() {
                     tainted.push(formula.at);
                 }
+                ty
             }
-            Content::List(items) => items.iter().for_each(|item| self.find_secrets(item, spot, tainted)),
-            Content::Map(fields) => fields.iter().for_each(|(_, field)| self.find_secrets(field, spot, tainted)),
+            Content::List(items) => {
+                let types: Vec<_> = items.iter().map(|item| self.shown(item, spot, tainted)).collect();
+                Type::List(Box::new(common(&types)))
+            }
+            Content::Map(fields) => Type::Object(
+                fields.iter().map(|(name, field)| TypeField::new(name, self.shown(field, spot, tainted))).collect(),
+            ),
             Content::Repeat(repeat) => {
                 let variables = self.repeated(repeat, spot);
                 let spot = Spot { variables: &variables, ..spot };
-                repeat.items.iter().for_each(|item| self.find_secrets(item, spot, tainted));
+                let types: Vec<_> = repeat.items.iter().map(|item| self.shown(item, spot, tainted)).collect();
+                common(&types)
             }
-            Content::Literal(_) | Content::Cluster(_) | Content::Secret(_) | Content::Step(_) => {}
+            Content::Literal(value) => type_of_value(value),
+            Content::Cluster(_) => Type::Cluster,
+            Content::Secret(_) => Type::Secret,
+            Content::Step(_) => Type::TEXT,
         }
     }
 
@@ -246,55 +316,62 @@ impl<'w> Checker<'w> {
     fn type_of_root(&mut self, formula: &Formula, path: &PathRef, spot: Spot<'_>, is_clear: &mut bool) -> Option<Type> {
         let workflow = self.workflow;
         let root = path.root.as_str();
-        let group = spot.group.map(|group| &workflow.groups[group]);
-        let is_variable = |name: &str| {
-            spot.variables.iter().any(|(variable, _)| variable == name)
-                || group.is_some_and(|group| group.variable.value == name)
-        };
+        let is_repeated = |name: &str| spot.variables.iter().any(|(variable, _)| variable == name);
         let at = formula.inside(path.range.clone());
         let unclear = |problem: Problem, checker: &mut Self, is_clear: &mut bool| {
             checker.problems.push(problem);
             *is_clear = false;
             Some(Type::Any)
         };
-        match workflow.names.resolve(path, group.map(|group| group.id.value.as_str()), is_variable) {
+        match workflow.names.resolve(path, spot.scope, is_repeated) {
             Root::Plain => Some(self.type_of_plain(root, spot)),
-            Root::Step(_) | Root::Group { .. } if spot.is_early => {
-                let problem = Problem::error("L220", at, format!("`{root}` is known only while the workflow runs"));
-                unclear(problem.help("the plan is complete before the first step: use inputs here"), self, is_clear)
+            Root::Param => {
+                let template = workflow.names.template_of(spot.scope).expect("params are known in templates only");
+                if spot.is_early {
+                    early::mark(self, template, path, at);
+                }
+                Some(self.params[template].clone())
+            }
+            Root::Step(_) | Root::Call(_) | Root::Group(_) if spot.is_early => {
+                unclear(early::too_late(root, at), self, is_clear)
             }
             Root::Step(step) => {
-                self.problems.extend(absence::check(workflow, path, &[step], spot.step, at));
+                self.check_absence(path, &[Member::Step(step)], spot, at);
                 Some(Type::Step(Box::new(self.outputs[step].clone())))
             }
-            Root::Group { group, steps, .. } => {
-                self.problems.extend(absence::check(workflow, path, &steps, spot.step, at));
-                Some(self.type_of_group(&group))
+            Root::Call(call) => {
+                self.check_absence(path, &[Member::Call(call)], spot, at);
+                Some(self.given[call].clone())
             }
-            Root::OwnGroup(group) => {
-                let problem =
-                    Problem::error("L216", at, format!("a step of group `{group}` refers to the group itself"));
-                unclear(
-                    problem.help("inside a group a step's name means the same instance: leave `GROUP[KEY].` out"),
-                    self,
-                    is_clear,
-                )
+            Root::Group(through) => {
+                self.check_absence(path, &through.reads, spot, at);
+                Some(self.type_of_group(through.group))
             }
-            Root::Inside { group } => {
-                let problem =
-                    Problem::error("L216", at, format!("`{root}` is a step of group `{group}`, one for each instance"));
-                unclear(problem.help(format!("say which one: `{group}[\"KEY\"].{root}`, or take all: `{group}.map(key, {group}[key].{root}…)`")), self, is_clear)
+            Root::OwnGroup(group) => unclear(outer::own_group(&group, at), self, is_clear),
+            Root::Inside { group } => unclear(outer::inside(&group, root, at), self, is_clear),
+            Root::Closed { template } => {
+                unclear(outer::closed(&workflow.templates[template], root, at), self, is_clear)
             }
             Root::Unknown if workflow.names.has_gaps => Some(Type::Any),
+            Root::Unknown if root == "param" => unclear(outer::no_param(at), self, is_clear),
             Root::Unknown => None,
         }
+    }
+
+    fn check_absence(&mut self, path: &PathRef, members: &[Member], spot: Spot<'_>, at: Place) {
+        let asking = Asking { when: spot.when, scope: spot.scope };
+        self.problems.extend(absence::check(self.workflow, path, members, asking, at));
     }
 
     fn type_of_plain(&self, root: &str, spot: Spot<'_>) -> Type {
         if let Some((_, ty)) = spot.variables.iter().rev().find(|(variable, _)| variable == root) {
             return ty.clone();
         }
-        if let Some(group) = spot.group.filter(|group| self.workflow.groups[*group].variable.value == root) {
+        let group = self.workflow.names.seen_from(spot.scope).find_map(|(_, scope)| match scope.opened_by {
+            OpenedBy::Group(group) if scope.variable.as_deref() == Some(root) => Some(group),
+            OpenedBy::Group(_) | OpenedBy::File | OpenedBy::Template(_) => None,
+        });
+        if let Some(group) = group {
             return self.elements[group].clone();
         }
         match root {
@@ -306,32 +383,41 @@ impl<'w> Checker<'w> {
         }
     }
 
-    fn type_of_group(&self, group: &str) -> Type {
-        let steps = &self.workflow.names.groups[group].steps;
-        let fields = steps
-            .iter()
-            .map(|(name, index)| TypeField::new(name.clone(), Type::Step(Box::new(self.outputs[*index].clone()))));
+    fn type_of_group(&self, group: usize) -> Type {
+        let names = &self.workflow.names;
+        let inside = &names.scope(names.inside(group)).names;
+        let fields = inside.iter().map(|(name, member)| TypeField::new(name.clone(), self.type_of_member(*member)));
         Type::Map(Box::new(Type::Object(fields.collect())))
+    }
+
+    fn type_of_member(&self, member: Member) -> Type {
+        match member {
+            Member::Step(step) => Type::Step(Box::new(self.outputs[step].clone())),
+            Member::Call(call) => self.given[call].clone(),
+            Member::Group(group) => self.type_of_group(group),
+        }
     }
 
     /// For "did you mean": only when a name is unknown, since it costs the whole file.
     fn add_every_name(&self, scope: &mut Scope, spot: Spot<'_>) {
         let names = &self.workflow.names;
-        let siblings = spot.group.map(|group| &names.groups[&self.workflow.groups[group].id.value].steps);
-        for (name, index) in names.steps.iter().chain(siblings.into_iter().flatten()) {
-            scope.names.entry(name.clone()).or_insert_with(|| Type::Step(Box::new(self.outputs[*index].clone())));
+        for (_, around) in names.seen_from(spot.scope) {
+            for (name, member) in &around.names {
+                scope.names.entry(name.clone()).or_insert_with(|| self.type_of_member(*member));
+            }
+            if let Some(variable) = &around.variable {
+                scope.names.entry(variable.clone()).or_insert_with(|| self.type_of_plain(variable, spot));
+            }
         }
-        let variable = spot.group.map(|group| self.workflow.groups[group].variable.value.as_str());
-        let roots = ["inputs", "clusters", "run"]
-            .into_iter()
-            .chain(variable)
-            .chain(names.secrets.keys().map(String::as_str))
-            .chain(spot.variables.iter().map(|(name, _)| name.as_str()));
-        for root in roots {
+        let mut roots = vec!["inputs"];
+        match names.template_of(spot.scope) {
+            Some(template) => {
+                scope.names.entry("param".to_owned()).or_insert_with(|| self.params[template].clone());
+            }
+            None => roots.extend(["clusters", "run"].into_iter().chain(names.secrets.keys().map(String::as_str))),
+        }
+        for root in roots.into_iter().chain(spot.variables.iter().map(|(name, _)| name.as_str())) {
             scope.names.entry(root.to_owned()).or_insert_with(|| self.type_of_plain(root, spot));
-        }
-        for group in names.groups.keys() {
-            scope.names.entry(group.clone()).or_insert_with(|| self.type_of_group(group));
         }
     }
 
@@ -359,26 +445,7 @@ impl<'w> Checker<'w> {
             return;
         }
         if !spot.is_early && may_name_cluster(&wants.schema) {
-            let workflow = self.workflow;
-            let group = spot.group.map(|group| &workflow.groups[group]);
-            let is_variable = |name: &str| group.is_some_and(|group| group.variable.value == name);
-            let late = formula.references().into_iter().find(|path| {
-                let root = workflow.names.resolve(path, group.map(|group| group.id.value.as_str()), is_variable);
-                matches!(root, Root::Step(_) | Root::Group { .. })
-            });
-            if let Some(path) = late {
-                let problem = Problem::error(
-                    "L220",
-                    formula.inside(path.range),
-                    format!(
-                        "`{}` names a cluster, and `{}` is known only while the workflow runs",
-                        wants.what, path.root
-                    ),
-                );
-                self.problems.push(
-                    problem.help("which clusters a step touches is known before the first step: use inputs here"),
-                );
-            }
+            early::check_cluster(self, formula, spot);
         }
     }
 }

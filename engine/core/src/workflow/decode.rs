@@ -9,7 +9,7 @@ use steps_sdk::schema::{ObjectShape, Schema, Shape};
 use steps_sdk::spec::SHARED_CHILDREN;
 
 use super::example::{arguments, example};
-use super::names::Names;
+use super::names::{Names, ScopeId};
 use super::specs::Files;
 use super::written::{Content, Formula, Wanted, Written};
 use crate::diagnostic::{Place, Problem, Spanned, nearest};
@@ -22,8 +22,8 @@ pub(super) struct Decoder<'a> {
     pub problems: &'a mut Vec<Problem>,
     /// Files that are named and not at hand.
     pub wanted_files: &'a mut Vec<Spanned<String>>,
-    /// The group around the step, for names that a variable would hide.
-    pub group: Option<&'a str>,
+    /// Where it stands: which names are known, and which a variable would hide.
+    pub scope: ScopeId,
     /// What `explain` shows the fields of: `k8s.apply`.
     pub subject: String,
 }
@@ -74,6 +74,18 @@ impl<'n> Body<'n> {
 }
 
 impl Decoder<'_> {
+    /// The same reader for what stands in another scope.
+    pub fn within(&mut self, scope: ScopeId, subject: &str) -> Decoder<'_> {
+        Decoder {
+            names: self.names,
+            files: self.files,
+            problems: self.problems,
+            wanted_files: self.wanted_files,
+            scope,
+            subject: subject.to_owned(),
+        }
+    }
+
     pub fn body<'n>(&mut self, node: &'n Node) -> Body<'n> {
         let children = node.children.as_ref().map(|children| self.children(children.iter().collect()));
         Body { name: node.name.at, at: node.head(), args: &node.args, props: node.props.iter().collect(), children }
@@ -293,11 +305,19 @@ impl Decoder<'_> {
 
     fn fields_help(&self, shape: &ObjectShape) -> String {
         let fields: Vec<&str> = shape.fields.iter().map(|field| field.name.as_str()).collect();
-        let more = format!("more: engine explain {}", self.subject);
+        let more = self.more();
         if fields.is_empty() {
             format!("it has no fields; {more}")
         } else {
             format!("fields: {}; {more}", fields.join(", "))
+        }
+    }
+
+    /// Where more is told about the fields.
+    pub fn more(&self) -> String {
+        match self.names.templates.contains_key(&self.subject) {
+            true => format!("its params stand in `template {}`", self.subject),
+            false => format!("more: engine explain {}", self.subject),
         }
     }
 

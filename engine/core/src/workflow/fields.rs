@@ -17,8 +17,8 @@ pub(super) struct Form {
 }
 
 /// Where words of the language are legal; for people who put one into the wrong place.
-const LEGAL: [(&str, &str); 44] = [
-    ("uses", "a property of a step: `uses=k8s.apply`"),
+const LEGAL: [(&str, &str); 45] = [
+    ("uses", "a property of a step, `uses=k8s.apply`, and of a call, `uses=TEMPLATE`"),
     ("on", "a property of a step: `on=CLUSTER`"),
     ("when", "a property of a step: `when=\"inputs.x\"`"),
     ("needs", "a property or a child of a step, or a child of a group"),
@@ -38,7 +38,7 @@ const LEGAL: [(&str, &str); 44] = [
     ("per-cluster", "a property of `limits`"),
     ("type", "a property of an input: `type=string`, or a node of its own at the top: `type NAME { … }`"),
     ("default", "a property or a child of an input"),
-    ("check", "a child of an input: `check \"inputs.n > 0\" message=\"…\"`"),
+    ("check", "a child of an input or a param: `check \"inputs.n > 0\" message=\"…\"`"),
     ("message", "a property of `check`"),
     ("kubeconfig", "a child of a cluster: `kubeconfig context=NAME`"),
     ("identity", "a child of a cluster: `identity uid=\"…\"`"),
@@ -59,6 +59,7 @@ const LEGAL: [(&str, &str); 44] = [
     ("path", "a child of `http` in a `grant`: `path \"/v1/*\"`"),
     ("private", "a property of `http` in a `grant`: `private=#true`"),
     ("inject", "a child of `http` in a `grant`: `inject secret=NAME header=Authorization`"),
+    ("param", "a child of a template: `param NAME type=string`"),
     ("verbs", "a child of `k8s` in a `grant`: `verbs get list`"),
     ("kinds", "a child of `k8s` in a `grant`: `kinds Service`"),
     ("names", "a child of `k8s` in a `grant`: `names a b`"),

@@ -1,7 +1,7 @@
 //! The node `workflow`: what holds for the whole file.
 
+use super::collect::identity;
 use super::fields::{self, Form, check_form};
-use super::names::identity;
 use super::shared;
 use super::types::RetryFields;
 use super::wording;
@@ -172,8 +172,9 @@ pub(super) fn lock(node: &Node, decoder: &mut super::decode::Decoder<'_>) -> Opt
 
 /// Nodes at the top that are none of the language, or not of this version.
 pub(super) fn check_top_level(document: &Document, problems: &mut Vec<Problem>) {
-    const KNOWN: [&str; 9] = ["workflow", "input", "type", "secret", "cluster", "use", "step", "for-each", "output"];
-    const LATER: [&str; 7] = ["include", "preflight", "template", "call", "approve", "on-failure", "finally"];
+    const KNOWN: [&str; 11] =
+        ["workflow", "input", "type", "secret", "cluster", "use", "template", "call", "step", "for-each", "output"];
+    const LATER: [&str; 5] = ["include", "preflight", "approve", "on-failure", "finally"];
     for node in &document.nodes {
         let name = node.name.value.as_str();
         if LATER.contains(&name) {

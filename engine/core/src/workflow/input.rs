@@ -1,4 +1,4 @@
-//! The nodes `input` and `type`, and the types that a file can write.
+//! The nodes `input`, `param` and `type`, and the types that a file can write.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ use crate::syntax::{Arg, Document, Node};
 
 const INPUT: Form =
     Form { what: "an input", args_max: 1, props: &["type", "default", "doc"], children: &["default", "doc", "check"] };
+const PARAM: Form = Form { what: "a param", ..INPUT };
 const FIELD: Form = Form { what: "a field of a type", args_max: 0, props: &["type", "default", "doc"], children: &[] };
 const CHECK: Form = Form { what: "`check`", args_max: 1, props: &["message"], children: &[] };
 
@@ -36,12 +37,20 @@ pub(super) struct Types<'d> {
     read: BTreeMap<&'d str, Schema>,
     /// Being read, outermost first: a name that comes again contains itself.
     open: Vec<&'d str>,
+    /// `secret` is a type here: of a param.
+    takes_secrets: bool,
 }
 
 impl<'d> Types<'d> {
-    pub fn of(document: &'d Document) -> Types<'d> {
-        let nodes = document.nodes_named("type").filter_map(|node| Some((node.args.first()?.as_str()?, node)));
-        Types { nodes: nodes.collect(), read: BTreeMap::new(), open: Vec::new() }
+    /// Of two types of one name the first counts, as with every name.
+    pub fn of(documents: &[&'d Document]) -> Types<'d> {
+        let mut types = Types { nodes: BTreeMap::new(), read: BTreeMap::new(), open: Vec::new(), takes_secrets: false };
+        for node in documents.iter().flat_map(|document| document.nodes_named("type")) {
+            if let Some(name) = node.args.first().and_then(Arg::as_str) {
+                types.nodes.entry(name).or_insert(node);
+            }
+        }
+        types
     }
 
     /// Every type of the file, so that one that nothing uses is checked too.
@@ -61,6 +70,7 @@ impl<'d> Types<'d> {
             decoder.problems.push(problem.help("its fields stand in its block: `type NAME { FIELD type=string }`"));
         }
         self.open.push(name);
+        let takes_secrets = std::mem::replace(&mut self.takes_secrets, false);
         let mut shape = ObjectShape::default();
         for child in node.children() {
             if let Some(first) = shape.fields.iter().position(|field| field.name == child.name.value) {
@@ -77,6 +87,7 @@ impl<'d> Types<'d> {
             );
         }
         self.open.pop();
+        self.takes_secrets = takes_secrets;
         let schema = Schema::of(Shape::Object(shape));
         self.read.insert(name, schema.clone());
         schema
@@ -131,6 +142,7 @@ impl<'d> Types<'d> {
             "float" => Shape::Number,
             "cluster" => Shape::Reference(Reference::Cluster),
             "any" => Shape::Any,
+            "secret" if self.takes_secrets => Shape::Reference(Reference::Secret),
             _ => match Format::by_name(text) {
                 Some(format) => Shape::String(format),
                 None => {
@@ -156,6 +168,13 @@ impl<'d> Types<'d> {
         }
         if name.value == "bytes" {
             decoder.problems.push(wording::unsupported(name.at, "the type `bytes`"));
+            return Schema::of(Shape::Any);
+        }
+        if name.value == "secret" {
+            decoder.problems.push(
+                Problem::error("L208", name.at, "only a param of a template can be a secret")
+                    .help("a workflow's secrets are declared apart: `secret NAME { from env=VARIABLE }`"),
+            );
             return Schema::of(Shape::Any);
         }
         if decoder.names.has_gaps {
@@ -195,7 +214,7 @@ impl<'d> Types<'d> {
 pub(super) fn read_all<'d>(document: &'d Document, types: &mut Types<'d>, decoder: &mut Decoder<'_>) -> Vec<InputDecl> {
     let mut inputs: Vec<InputDecl> = Vec::new();
     for node in document.nodes_named("input") {
-        if let Some(input) = read(node, types, decoder)
+        if let Some(input) = read(node, &INPUT, types, decoder)
             && inputs.iter().all(|other| other.name.value != input.name.value)
         {
             inputs.push(input);
@@ -204,8 +223,16 @@ pub(super) fn read_all<'d>(document: &'d Document, types: &mut Types<'d>, decode
     inputs
 }
 
-fn read<'d>(node: &'d Node, types: &mut Types<'d>, decoder: &mut Decoder<'_>) -> Option<InputDecl> {
-    check_form(node, &INPUT, decoder.problems);
+/// A `param` of a template: declared like an input, and it may be a secret.
+pub(super) fn param<'d>(node: &'d Node, types: &mut Types<'d>, decoder: &mut Decoder<'_>) -> Option<InputDecl> {
+    types.takes_secrets = true;
+    let param = read(node, &PARAM, types, decoder);
+    types.takes_secrets = false;
+    param
+}
+
+fn read<'d>(node: &'d Node, form: &Form, types: &mut Types<'d>, decoder: &mut Decoder<'_>) -> Option<InputDecl> {
+    check_form(node, form, decoder.problems);
     let arg = node.args.first()?;
     let name = Spanned::new(arg.as_str()?.to_owned(), arg.at);
     let type_prop = node.prop("type");
@@ -213,8 +240,8 @@ fn read<'d>(node: &'d Node, types: &mut Types<'d>, decoder: &mut Decoder<'_>) ->
         Some(prop) => types.written(&prop.value, decoder),
         None => {
             decoder.problems.push(
-                Problem::error("L204", node.name.at, format!("input `{}` needs a type", name.value))
-                    .help(format!("write `input {} type=string`", name.value)),
+                Problem::error("L204", node.name.at, format!("{} `{}` needs a type", node.name.value, name.value))
+                    .help(format!("write `{} {} type=string`", node.name.value, name.value)),
             );
             Schema::of(Shape::Any)
         }

@@ -1,4 +1,5 @@
-//! Edges between steps, before groups are opened: from references, from `needs`, and whether they run in a circle.
+//! Edges between steps and calls, before groups and calls are opened: from references, from `needs`, and whether they run in a
+//! circle. A call is one thing here: what refers to it waits for all of its steps.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -6,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::names::{KeyOf, Names, Root};
-use super::types::{Step, Workflow};
+use super::names::{KeyOf, Member, Names, OpenedBy, Root, ScopeId};
+use super::recursion;
+use super::types::Workflow;
 use super::wording;
-use super::written::{Formula, Mention};
+use super::written::{Formula, Mention, Written};
 use crate::diagnostic::{Place, Problem, Spanned};
 use crate::expr::PathRef;
 
-/// One step waits for another.
+/// One step or call waits for another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Edge {
-    pub to: usize,
+    pub to: Member,
     pub at: Place,
     pub by: By,
 }
@@ -28,169 +30,252 @@ pub(super) enum By {
         all: bool,
     },
     Needs,
-    /// The `needs` of the group around the step.
+    /// The `needs` of a group around the step.
     GroupNeeds,
 }
 
-/// Finds the edges of every step; reports unknown names, needless needs and circles. Answers in which order the steps can be looked at.
-pub(super) fn link(workflow: &Workflow, problems: &mut Vec<Problem>) -> Vec<usize> {
-    let edges: Vec<Vec<Edge>> = workflow.steps.iter().map(|step| edges_of(workflow, step, problems)).collect();
+/// What is looked at, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Look {
+    Step(usize),
+    Call(usize),
+    /// Its outputs, after everything inside.
+    Template(usize),
+}
+
+/// Finds the edges of every step and call; reports unknown names, needless needs and circles. Answers in which order they can be
+/// looked at: a template before the calls of it.
+pub(super) fn link(workflow: &Workflow, problems: &mut Vec<Problem>) -> Vec<Look> {
+    let members = members(workflow);
+    let edges: BTreeMap<Member, Vec<Edge>> =
+        members.iter().map(|member| (*member, edges_of(workflow, *member, problems))).collect();
     for group in &workflow.groups {
         for need in &group.needs {
-            targets(&workflow.names, need, Some(&group.id.value), true, problems);
+            targets(workflow, need, group.scope, Some(group.id.value.as_str()), problems);
         }
     }
-    let mut graph: DiGraph<usize, ()> = DiGraph::with_capacity(edges.len(), edges.len());
-    let nodes: Vec<NodeIndex> = (0..edges.len()).map(|index| graph.add_node(index)).collect();
-    for (from, edges) in edges.iter().enumerate() {
-        for edge in edges {
-            graph.update_edge(nodes[edge.to], nodes[from], ());
+    let recursive = recursion::check(workflow, problems);
+    let mut graph = Graph::default();
+    for member in &members {
+        graph.node(look(*member));
+        edges[member].iter().for_each(|edge| graph.edge(look(edge.to), look(*member)));
+    }
+    for (index, template) in workflow.templates.iter().enumerate() {
+        graph.node(Look::Template(index));
+        for member in workflow.names.all_in(template.inside) {
+            graph.edge(look(member), Look::Template(index));
         }
     }
-    match toposort(&graph, None) {
-        Ok(order) => order.into_iter().map(|node| graph[node]).collect(),
+    for (index, call) in workflow.calls.iter().enumerate() {
+        if let Some(template) = call.template.filter(|_| !recursive.contains(&index)) {
+            graph.edge(Look::Template(template), Look::Call(index));
+        }
+    }
+    match toposort(&graph.graph, None) {
+        Ok(order) => order.into_iter().map(|node| graph.graph[node]).collect(),
         Err(_) => {
-            for circle in tarjan_scc(&graph) {
-                let members: BTreeSet<usize> = circle.iter().map(|node| graph[*node]).collect();
-                let first = *members.iter().next().expect("a component has members");
-                if members.len() > 1 || edges[first].iter().any(|edge| edge.to == first) {
-                    problems.push(circle_problem(workflow, &edges, &members));
-                }
-            }
-            (0..edges.len()).collect()
+            report_circles(workflow, &members, &edges, problems);
+            graph.nodes.keys().copied().collect()
         }
     }
 }
 
-fn edges_of(workflow: &Workflow, step: &Step, problems: &mut Vec<Problem>) -> Vec<Edge> {
+#[derive(Default)]
+struct Graph {
+    graph: DiGraph<Look, ()>,
+    nodes: BTreeMap<Look, NodeIndex>,
+}
+
+impl Graph {
+    fn node(&mut self, look: Look) -> NodeIndex {
+        *self.nodes.entry(look).or_insert_with(|| self.graph.add_node(look))
+    }
+
+    fn edge(&mut self, before: Look, after: Look) {
+        let (before, after) = (self.node(before), self.node(after));
+        self.graph.update_edge(before, after, ());
+    }
+}
+
+fn look(member: Member) -> Look {
+    match member {
+        Member::Step(step) => Look::Step(step),
+        Member::Call(call) => Look::Call(call),
+        Member::Group(_) => unreachable!("edges lead to the members of groups"),
+    }
+}
+
+fn members(workflow: &Workflow) -> Vec<Member> {
+    let steps = (0..workflow.steps.len()).map(Member::Step);
+    steps.chain((0..workflow.calls.len()).map(Member::Call)).collect()
+}
+
+fn edges_of(workflow: &Workflow, member: Member, problems: &mut Vec<Problem>) -> Vec<Edge> {
     let names = &workflow.names;
-    let group = workflow.group_of(step);
-    let group_id = group.map(|group| group.id.value.as_str());
+    let (when, body, needs, scope): (_, &Written, _, ScopeId) = match member {
+        Member::Step(step) => {
+            let step = &workflow.steps[step];
+            (&step.when, &step.body, &step.needs, step.scope)
+        }
+        Member::Call(call) => {
+            let call = &workflow.calls[call];
+            (&call.when, &call.args, &call.needs, call.scope)
+        }
+        Member::Group(_) => unreachable!("a group has no edges of its own"),
+    };
     let mut edges = Vec::new();
     let mut add = |formula: &Formula, variables: &[&str]| {
         for path in formula.references() {
-            let is_variable =
-                |name: &str| variables.contains(&name) || group.is_some_and(|group| group.variable.value == name);
-            edges.extend(edges_of_path(names, formula, &path, group_id, is_variable));
+            edges.extend(edges_of_path(names, formula, &path, scope, |name| variables.contains(&name)));
         }
     };
-    if let Some(when) = &step.when {
+    if let Some(when) = when {
         add(when, &[]);
     }
     let mut named = Vec::new();
-    step.body.visit(&mut |mention| match mention {
+    body.visit(&mut |mention| match mention {
         Mention::Formula(formula, variables) => add(formula, variables),
         Mention::Step(name, at) => named.push(Spanned::new(name.to_owned(), at)),
     });
     for name in &named {
-        let to = group_id
-            .and_then(|group| names.groups[group].steps.get(&name.value))
-            .or_else(|| names.steps.get(&name.value));
-        edges.extend(to.map(|to| Edge { to: *to, at: name.at, by: By::Reference { all: true } }));
-    }
-    for need in &step.needs {
-        let to = targets(names, need, group_id, false, problems);
-        let is_implied =
-            |to: &usize| edges.iter().any(|edge| edge.to == *to && matches!(edge.by, By::Reference { all: true }));
-        if !to.is_empty() && to.iter().all(is_implied) {
-            let reference = edges.iter().find(|edge| edge.to == to[0]).map(|edge| edge.at);
-            let problem = Problem::warning("L213", need.at, format!("`needs {}` says nothing new", need.value))
-                .help("a reference already waits for it: leave the `needs` out");
-            problems.push(match reference {
-                Some(at) => problem.related(at, "this reference makes the edge"),
-                None => problem,
-            });
+        if let Some((_, to @ Member::Step(_))) = names.find(&name.value, scope) {
+            edges.push(Edge { to, at: name.at, by: By::Reference { all: true } });
         }
+    }
+    for need in needs {
+        let to = targets(workflow, need, scope, None, problems);
+        problems.extend(needless(need, &to, &edges));
         edges.extend(to.into_iter().map(|to| Edge { to, at: need.at, by: By::Needs }));
     }
-    for need in group.map(|group| group.needs.as_slice()).unwrap_or_default() {
-        // Unknown names are reported once, for the group.
-        let to = targets(names, need, group_id, true, &mut Vec::new());
-        edges.extend(to.into_iter().map(|to| Edge { to, at: need.at, by: By::GroupNeeds }));
+    for (_, around) in names.seen_from(scope) {
+        let OpenedBy::Group(group) = around.opened_by else { continue };
+        let group = &workflow.groups[group];
+        for need in &group.needs {
+            // Unknown names are reported once, for the group.
+            let to = targets(workflow, need, group.scope, Some(group.id.value.as_str()), &mut Vec::new());
+            edges.extend(to.into_iter().map(|to| Edge { to, at: need.at, by: By::GroupNeeds }));
+        }
     }
     edges
+}
+
+fn needless(need: &Spanned<String>, to: &[Member], edges: &[Edge]) -> Option<Problem> {
+    let is_implied =
+        |to: &Member| edges.iter().any(|edge| edge.to == *to && matches!(edge.by, By::Reference { all: true }));
+    if to.is_empty() || !to.iter().all(is_implied) {
+        return None;
+    }
+    let problem = Problem::warning("L213", need.at, format!("`needs {}` says nothing new", need.value))
+        .help("a reference already waits for it: leave the `needs` out");
+    Some(match edges.iter().find(|edge| edge.to == to[0]) {
+        Some(edge) => problem.related(edge.at, "this reference makes the edge"),
+        None => problem,
+    })
 }
 
 fn edges_of_path(
     names: &Names,
     formula: &Formula,
     path: &PathRef,
-    group: Option<&str>,
-    is_variable: impl Fn(&str) -> bool,
+    scope: ScopeId,
+    is_repeated: impl Fn(&str) -> bool,
 ) -> Vec<Edge> {
     let at = formula.inside(path.range.clone());
-    match names.resolve(path, group, is_variable) {
-        Root::Step(to) => vec![Edge { to, at, by: By::Reference { all: true } }],
-        Root::Group { key, steps, .. } => {
-            let all = key == KeyOf::All;
-            steps.into_iter().map(|to| Edge { to, at, by: By::Reference { all } }).collect()
+    let edge = |to, all| Edge { to, at, by: By::Reference { all } };
+    match names.resolve(path, scope, is_repeated) {
+        Root::Step(to) => vec![edge(Member::Step(to), true)],
+        Root::Call(to) => vec![edge(Member::Call(to), true)],
+        Root::Group(path) => {
+            let all = path.key == KeyOf::All;
+            path.reads.into_iter().map(|to| edge(to, all)).collect()
         }
-        Root::Plain | Root::OwnGroup(_) | Root::Inside { .. } | Root::Unknown => Vec::new(),
+        Root::Plain | Root::Param | Root::OwnGroup(_) | Root::Inside { .. } | Root::Closed { .. } | Root::Unknown => {
+            Vec::new()
+        }
     }
 }
 
-/// What a name in `needs` stands for; for a group all of its steps.
+/// What a name in `needs` stands for; for a group everything in it. `of_group`: it is the group of this name that needs it.
 pub(super) fn targets(
-    names: &Names,
+    workflow: &Workflow,
     need: &Spanned<String>,
-    group: Option<&str>,
-    is_group: bool,
+    scope: ScopeId,
+    of_group: Option<&str>,
     problems: &mut Vec<Problem>,
-) -> Vec<usize> {
+) -> Vec<Member> {
+    let names = &workflow.names;
     let name = need.value.as_str();
-    let siblings = group.map(|group| &names.groups[group].steps);
-    if let Some(step) = siblings.and_then(|steps| steps.get(name)) {
-        if is_group {
-            problems.push(
-                Problem::error("L216", need.at, format!("the group cannot wait for its own step `{name}`"))
-                    .help("write `needs` on the steps that wait for it"),
-            );
-            return Vec::new();
-        }
-        return vec![*step];
-    }
-    if let Some(step) = names.steps.get(name) {
-        return vec![*step];
-    }
-    if group == Some(name) {
+    if let Some(group) = of_group
+        && names.group_inside(name, scope).as_deref() == Some(group)
+        && names.find(name, scope).is_none()
+    {
         problems.push(
-            Problem::error("L216", need.at, format!("a step of group `{name}` cannot wait for the whole group"))
-                .help("name the steps that it waits for; inside the group that is the same instance's step"),
+            Problem::error("L216", need.at, format!("the group cannot wait for its own step `{name}`"))
+                .help("write `needs` on the steps that wait for it"),
         );
         return Vec::new();
     }
-    if let Some(group) = names.groups.get(name) {
-        return group.steps.values().copied().collect();
+    match names.find(name, scope) {
+        Some((_, member @ (Member::Step(_) | Member::Call(_)))) => return vec![member],
+        Some((_, Member::Group(group))) => {
+            let is_around = of_group == Some(name)
+                || names.seen_from(scope).any(|(_, scope)| scope.opened_by == OpenedBy::Group(group));
+            if !is_around {
+                return names.all_in(names.inside(group));
+            }
+            problems.push(
+                Problem::error("L216", need.at, format!("a step of group `{name}` cannot wait for the whole group"))
+                    .help("name the steps that it waits for; inside the group that is the same instance's step"),
+            );
+            return Vec::new();
+        }
+        None => {}
     }
-    if let Some((group, _)) = names.groups.iter().find(|(_, group)| group.steps.contains_key(name)) {
+    if let Some(group) = names.group_inside(name, scope) {
         problems.push(
             Problem::error("L216", need.at, format!("`{name}` is a step of group `{group}`, one for each instance"))
                 .help(format!("wait for all of them: `needs {group}`")),
         );
-        return Vec::new();
-    }
-    if !names.has_gaps && !names.beyond.contains(name) {
-        let known =
-            names.steps.keys().chain(names.groups.keys()).chain(siblings.map(BTreeMap::keys).into_iter().flatten());
-        problems.push(wording::unknown("L212", "step", need, known.map(String::as_str).collect::<Vec<_>>()));
+    } else if !names.has_gaps && !names.beyond.contains(name) {
+        problems.push(wording::unknown("L212", "step", need, wording::members(names, scope, |_| true)));
     }
     Vec::new()
 }
 
+fn report_circles(
+    workflow: &Workflow,
+    members: &[Member],
+    edges: &BTreeMap<Member, Vec<Edge>>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut graph: DiGraph<Member, ()> = DiGraph::new();
+    let nodes: BTreeMap<Member, NodeIndex> = members.iter().map(|member| (*member, graph.add_node(*member))).collect();
+    for (from, edges) in edges {
+        edges.iter().for_each(|edge| drop(graph.update_edge(nodes[&edge.to], nodes[from], ())));
+    }
+    for circle in tarjan_scc(&graph) {
+        let circle: BTreeSet<Member> = circle.iter().map(|node| graph[*node]).collect();
+        let first = *circle.first().expect("a component has members");
+        if circle.len() > 1 || edges[&first].iter().any(|edge| edge.to == first) {
+            problems.push(circle_problem(workflow, edges, &circle));
+        }
+    }
+}
+
 /// One shortest circle within a strongly connected part, with the place of each of its edges.
-fn circle_problem(workflow: &Workflow, edges: &[Vec<Edge>], members: &BTreeSet<usize>) -> Problem {
-    let start = *members.iter().next().expect("a component has members");
-    let mut came_from: BTreeMap<usize, usize> = BTreeMap::new();
+fn circle_problem(workflow: &Workflow, edges: &BTreeMap<Member, Vec<Edge>>, members: &BTreeSet<Member>) -> Problem {
+    let start = *members.first().expect("a component has members");
+    let mut came_from: BTreeMap<Member, Member> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);
     let mut last = start;
-    'search: while let Some(step) = queue.pop_front() {
-        for edge in edges[step].iter().filter(|edge| members.contains(&edge.to)) {
+    'search: while let Some(member) = queue.pop_front() {
+        for edge in edges[&member].iter().filter(|edge| members.contains(&edge.to)) {
             if edge.to == start {
-                last = step;
+                last = member;
                 break 'search;
             }
             if let Entry::Vacant(unseen) = came_from.entry(edge.to) {
-                unseen.insert(step);
+                unseen.insert(member);
                 queue.push_back(edge.to);
             }
         }
@@ -200,13 +285,12 @@ fn circle_problem(workflow: &Workflow, edges: &[Vec<Edge>], members: &BTreeSet<u
         circle.push(*previous);
     }
     circle.reverse();
-    let title = |step: usize| workflow.title(&workflow.steps[step]);
-    let mut text: Vec<String> = circle.iter().map(|step| title(*step)).collect();
-    text.push(title(start));
+    let mut text: Vec<String> = circle.iter().map(|member| workflow.title(*member)).collect();
+    text.push(workflow.title(start));
     let next = |position: usize| circle.get(position + 1).copied().unwrap_or(start);
     let place =
-        |position: usize| edges[circle[position]].iter().find(|edge| edge.to == next(position)).map(|edge| edge.at);
-    let at = place(0).unwrap_or(workflow.steps[start].id.at);
+        |position: usize| edges[&circle[position]].iter().find(|edge| edge.to == next(position)).map(|edge| edge.at);
+    let at = place(0).expect("each of them waits for the next");
     let message = if circle.len() == 1 {
         format!("step `{}` waits for itself", text[0])
     } else {

@@ -2,9 +2,9 @@
 
 use steps_sdk::schema::{Schema, Shape};
 
+use super::collect::identity;
 use super::decode::{Body, Child, Decoder, no_list};
 use super::fields::{self, parse_problem};
-use super::names::identity;
 use super::written::{Content, Formula, Repeat, Wanted, Written};
 use crate::diagnostic::{Problem, Spanned};
 use crate::expr::Expr;
@@ -37,7 +37,7 @@ impl Decoder<'_> {
             );
         }
         let variable = identity(node, "the variable of a `for-each`", self.problems)?;
-        if self.names.hidden_by(&variable.value, self.group) {
+        if self.names.hidden_by(&variable.value, self.scope) {
             let problem = Problem::error(
                 "L206",
                 variable.at,

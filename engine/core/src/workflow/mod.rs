@@ -7,16 +7,16 @@
 //!  address.rs   where a component lies in a registry
 //!  specs.rs     what the shell hands in: kinds, components and files
 //!
-//!  names.rs     first all names, so that order does not matter
-//!  header.rs input.rs outside.rs component.rs grant.rs step.rs shared.rs   then each node of the language
+//!  collect.rs   first all names, so that order does not matter; names.rs, what each of them stands for
+//!  header.rs input.rs outside.rs component.rs grant.rs template.rs step.rs shared.rs   then each node of the language
 //!  fields.rs    the form of such a node
 //!  permit.rs    the form of what is granted
 //!  asked.rs     what the kinds of a component ask for, against what is granted
 //!  decode.rs scalar.rs list.rs choice.rs free.rs manifest.rs   a step's body becomes its inputs, as the kind's schema directs
 //!  example.rs   how a field is written that was left out
 //!  fit.rs       whether a value fits a schema
-//!  link.rs      edges between steps, and circles
-//!  check.rs     types, absence, secrets; absence.rs, infer.rs and taint.rs for it
+//!  link.rs      edges between steps, and circles; recursion.rs, templates that call themselves
+//!  check.rs     types, absence, secrets; absence.rs, early.rs, infer.rs, outer.rs and taint.rs for it
 //!  wording.rs   problems that several of these report
 //! ```
 //!
@@ -28,8 +28,10 @@ mod address;
 pub(crate) mod asked;
 mod check;
 mod choice;
+mod collect;
 mod component;
 mod decode;
+mod early;
 mod example;
 mod fields;
 pub(crate) mod fit;
@@ -42,15 +44,18 @@ mod link;
 mod list;
 mod manifest;
 pub(crate) mod names;
+mod outer;
 mod outside;
 pub(crate) mod permit;
 mod read;
+mod recursion;
 mod scalar;
 pub(crate) mod settings;
 mod shared;
 mod specs;
 mod step;
 mod taint;
+mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 mod types;

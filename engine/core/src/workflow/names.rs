@@ -1,79 +1,105 @@
-//! The names that a file gives: collected before anything else is read, so that order in the file does not matter.
+//! The names that a file gives, and what a name in an expression stands for.
 //!
-//! Names live in five rooms that do not mix: what expressions can begin with (steps, groups, secrets, variables of `for-each`),
-//! inputs, clusters, types, components. Within a room nothing may be named twice and nothing may hide another.
+//! Names live in rooms that do not mix: what expressions can begin with (steps, groups, calls, secrets, variables of `for-each`),
+//! inputs, clusters, types, templates, components. What expressions begin with is told apart by scope: the file, each group, each
+//! template. A group sees what is around it; a template sees nothing of it, only its params and the inputs. Within a scope nothing
+//! is named twice and nothing hides what it sees.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use steps_sdk::Value;
 
-use super::{component, wording};
-use crate::diagnostic::{Place, Problem, Spanned};
+use crate::diagnostic::Place;
 use crate::expr::{PathRef, Segment};
-use crate::syntax::{Document, Node, Scalar, TextStyle, ident};
 
 /// What a name in a file stands for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Names {
     pub inputs: BTreeMap<String, Place>,
     pub types: BTreeMap<String, Place>,
     pub clusters: BTreeMap<String, Place>,
     pub secrets: BTreeMap<String, Place>,
+    /// By their index in [`super::Workflow::templates`].
+    pub templates: BTreeMap<String, (usize, Place)>,
     /// Families of custom steps.
     pub components: BTreeMap<String, Place>,
     /// A `use` gives no name that a family can have, so that any family may be meant by it.
     pub has_nameless_component: bool,
-    /// Steps outside of groups, by their place in [`super::Workflow::steps`].
-    pub steps: BTreeMap<String, usize>,
-    pub groups: BTreeMap<String, GroupNames>,
-    /// Of every step: its id and its group.
-    pub step_ids: Vec<(String, Option<String>)>,
+    /// The first is that of the file.
+    pub scopes: Vec<Scope>,
     /// Given by nodes that this version cannot read: nothing is said about them.
     pub beyond: BTreeSet<String>,
     /// Parts of the file could not be read, so a name that is not here may stand there.
     pub has_gaps: bool,
 }
 
-#[derive(Debug, Clone, Default)]
-pub(crate) struct GroupNames {
-    pub index: usize,
-    pub steps: BTreeMap<String, usize>,
+/// Position of a scope in [`Names::scopes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ScopeId(pub usize);
+
+/// The scope of the file itself.
+pub(crate) const FILE: ScopeId = ScopeId(0);
+
+/// A stretch of the file in which names mean the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    pub opened_by: OpenedBy,
+    /// Where names are looked for that are not found here; a template has none.
+    pub outer: Option<ScopeId>,
+    /// Of a group.
+    pub variable: Option<String>,
+    pub names: BTreeMap<String, Member>,
+    /// In the order of the file, those without a usable name among them.
+    pub members: Vec<Member>,
 }
 
-/// The node of a step, with what its place says of it.
-pub(super) struct StepHead<'d> {
-    pub node: &'d Node,
-    pub id: Spanned<String>,
-    /// Index into [`super::Workflow::groups`].
-    pub group: Option<usize>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenedBy {
+    File,
+    Group(usize),
+    Template(usize),
 }
 
-/// The node of a group.
-pub(super) struct GroupHead<'d> {
-    pub node: &'d Node,
-    pub id: Spanned<String>,
-    pub variable: Spanned<String>,
+/// What stands in a scope, by its index in the workflow's lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Member {
+    Step(usize),
+    Group(usize),
+    Call(usize),
 }
 
-/// What the root of a path in an expression is, seen from a step.
+/// What the root of a path in an expression is, seen from a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Root {
     /// Something that is there before the run: inputs, a variable, a secret.
     Plain,
+    /// What the call gives.
+    Param,
     Step(usize),
-    /// Steps of another group: of one instance or of all.
-    Group {
-        group: String,
-        key: KeyOf,
-        steps: Vec<usize>,
-    },
-    /// The group that the step is in.
+    Call(usize),
+    /// Members of another group: of one instance or of all.
+    Group(GroupPath),
+    /// A group that the scope is in.
     OwnGroup(String),
-    /// A step that can only be reached through its group.
+    /// A member of a group that can only be reached through the group.
     Inside {
         group: String,
     },
+    /// It is there, but outside of the template.
+    Closed {
+        template: usize,
+    },
     Unknown,
+}
+
+/// How a path goes through a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupPath {
+    pub group: usize,
+    pub key: KeyOf,
+    /// The steps and calls that it may read; of groups inside of it too.
+    pub reads: Vec<Member>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,254 +107,177 @@ pub(crate) enum KeyOf {
     All,
     One(String),
     /// Computed by the expression at these bytes of the text.
-    Computed(std::ops::Range<usize>),
+    Computed(Range<usize>),
 }
 
-/// Everything that [`Names::collect`] finds.
-pub(super) struct Collected<'d> {
-    pub names: Names,
-    pub steps: Vec<StepHead<'d>>,
-    pub groups: Vec<GroupHead<'d>>,
+impl KeyOf {
+    /// The key that a path names right after a group.
+    pub fn of(segment: Option<&Segment>) -> KeyOf {
+        match segment {
+            Some(Segment::Field(key) | Segment::Index(Value::String(key))) => KeyOf::One(key.clone()),
+            Some(Segment::Dynamic(range)) => KeyOf::Computed(range.clone()),
+            Some(Segment::Index(_)) | None => KeyOf::All,
+        }
+    }
+}
+
+/// The name that a path gives after a key.
+pub(crate) fn named(segment: Option<&Segment>) -> Option<&str> {
+    match segment {
+        Some(Segment::Field(name) | Segment::Index(Value::String(name))) => Some(name),
+        Some(Segment::Index(_) | Segment::Dynamic(_)) | None => None,
+    }
+}
+
+impl Default for Names {
+    /// A file that names nothing.
+    fn default() -> Self {
+        Names {
+            inputs: BTreeMap::new(),
+            types: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            components: BTreeMap::new(),
+            has_nameless_component: false,
+            scopes: vec![Scope::new(OpenedBy::File, None)],
+            beyond: BTreeSet::new(),
+            has_gaps: false,
+        }
+    }
+}
+
+impl Scope {
+    pub fn new(opened_by: OpenedBy, outer: Option<ScopeId>) -> Scope {
+        Scope { opened_by, outer, variable: None, names: BTreeMap::new(), members: Vec::new() }
+    }
 }
 
 impl Names {
-    pub(super) fn collect<'d>(document: &'d Document, problems: &mut Vec<Problem>) -> Collected<'d> {
-        let mut collector = Collector {
-            names: Names { has_gaps: !document.is_whole, ..Names::default() },
-            roots: BTreeMap::new(),
-            problems,
-            steps: Vec::new(),
-            groups: Vec::new(),
-        };
-        for node in &document.nodes {
-            collector.top_level(node);
-        }
-        for index in 0..collector.groups.len() {
-            collector.group_steps(index);
-        }
-        // Steps were met outside first and inside groups later: put them back into the order of the file.
-        let Collector { mut names, mut steps, groups, .. } = collector;
-        steps.sort_by_key(|head| head.node.at.start);
-        for (index, head) in steps.iter().enumerate() {
-            let id = head.id.value.clone();
-            match head.group {
-                None => {
-                    names.steps.entry(id.clone()).or_insert(index);
-                }
-                Some(group) => {
-                    let group = names.groups.get_mut(&groups[group].id.value).expect("every group was named above");
-                    group.steps.entry(id.clone()).or_insert(index);
-                }
-            }
-            names.step_ids.push((id, head.group.map(|group| groups[group].id.value.clone())));
-        }
-        Collected { names, steps, groups }
+    pub fn scope(&self, id: ScopeId) -> &Scope {
+        &self.scopes[id.0]
     }
 
-    /// What a path begins with, for an expression of a step in `group`.
-    pub(crate) fn resolve(&self, path: &PathRef, group: Option<&str>, is_variable: impl Fn(&str) -> bool) -> Root {
+    /// This scope and those that it sees, innermost first.
+    pub fn seen_from(&self, id: ScopeId) -> impl Iterator<Item = (ScopeId, &Scope)> {
+        std::iter::successors(Some(id), |id| self.scope(*id).outer).map(|id| (id, self.scope(id)))
+    }
+
+    /// The template that a scope is in.
+    pub fn template_of(&self, id: ScopeId) -> Option<usize> {
+        self.seen_from(id).find_map(|(_, scope)| match scope.opened_by {
+            OpenedBy::Template(template) => Some(template),
+            OpenedBy::File | OpenedBy::Group(_) => None,
+        })
+    }
+
+    /// What a name stands for that is looked for outwards, with the scope that has it.
+    pub fn find(&self, name: &str, from: ScopeId) -> Option<(ScopeId, Member)> {
+        self.seen_from(from).find_map(|(id, scope)| scope.names.get(name).map(|member| (id, *member)))
+    }
+
+    /// Whether a variable of a group around the scope has this name.
+    pub fn is_variable(&self, name: &str, from: ScopeId) -> bool {
+        self.seen_from(from).any(|(_, scope)| scope.variable.as_deref() == Some(name))
+    }
+
+    /// What a path begins with, for an expression in a scope. `is_repeated` knows the variables of repetitions inside of a step.
+    pub fn resolve(&self, path: &PathRef, from: ScopeId, is_repeated: impl Fn(&str) -> bool) -> Root {
         let root = path.root.as_str();
-        if is_variable(root)
-            || ["inputs", "clusters", "run"].contains(&root)
-            || self.secrets.contains_key(root)
-            || self.beyond.contains(root)
-        {
+        if is_repeated(root) || root == "inputs" || self.is_variable(root, from) {
             return Root::Plain;
         }
-        if let Some(step) = group
-            .and_then(|group| self.groups.get(group))
-            .and_then(|names| names.steps.get(root))
-            .or_else(|| self.steps.get(root))
-        {
-            return Root::Step(*step);
-        }
-        if group == Some(root) {
-            return Root::OwnGroup(root.to_owned());
-        }
-        if let Some(names) = self.groups.get(root) {
-            let key = match path.segments.first() {
-                Some(Segment::Field(key) | Segment::Index(Value::String(key))) => KeyOf::One(key.clone()),
-                Some(Segment::Dynamic(range)) => KeyOf::Computed(range.clone()),
-                Some(Segment::Index(_)) | None => KeyOf::All,
+        if let Some(template) = self.template_of(from) {
+            return match root {
+                "param" => Root::Param,
+                _ => self.resolve_member(path, from).unwrap_or_else(|| self.unseen(root, from, Some(template))),
             };
-            let steps = match path.segments.get(1) {
-                Some(Segment::Field(step) | Segment::Index(Value::String(step))) => {
-                    names.steps.get(step).copied().into_iter().collect()
+        }
+        if ["clusters", "run"].contains(&root) || self.secrets.contains_key(root) || self.beyond.contains(root) {
+            return Root::Plain;
+        }
+        self.resolve_member(path, from).unwrap_or_else(|| self.unseen(root, from, None))
+    }
+
+    fn resolve_member(&self, path: &PathRef, from: ScopeId) -> Option<Root> {
+        Some(match self.find(&path.root, from)?.1 {
+            Member::Step(step) => Root::Step(step),
+            Member::Call(call) => Root::Call(call),
+            Member::Group(group) => {
+                if self.seen_from(from).any(|(_, scope)| scope.opened_by == OpenedBy::Group(group)) {
+                    return Some(Root::OwnGroup(path.root.clone()));
                 }
-                _ => names.steps.values().copied().collect(),
-            };
-            return Root::Group { group: root.to_owned(), key, steps };
+                let key = KeyOf::of(path.segments.first());
+                let mut reads = Vec::new();
+                self.reads(group, &path.segments, &mut reads);
+                Root::Group(GroupPath { group, key, reads })
+            }
+        })
+    }
+
+    /// The members of a group that a path goes on to: those that it names, or all.
+    fn reads(&self, group: usize, segments: &[Segment], reads: &mut Vec<Member>) {
+        let inside = self.scope(self.inside(group));
+        let chosen: Vec<Member> = match named(segments.get(1)) {
+            Some(name) => inside.names.get(name).copied().into_iter().collect(),
+            None => inside.members.clone(),
+        };
+        for member in chosen {
+            match member {
+                Member::Step(_) | Member::Call(_) => reads.push(member),
+                Member::Group(inner) => self.reads(inner, segments.get(2..).unwrap_or_default(), reads),
+            }
         }
-        match self.groups.iter().find(|(_, names)| names.steps.contains_key(root)) {
-            Some((group, _)) => Root::Inside { group: group.clone() },
-            None => Root::Unknown,
+    }
+
+    /// The scope that a group opens.
+    pub fn inside(&self, group: usize) -> ScopeId {
+        let opened = self.scopes.iter().position(|scope| scope.opened_by == OpenedBy::Group(group));
+        ScopeId(opened.expect("every group opens a scope"))
+    }
+
+    /// Every step and call in a scope, those in groups inside of it too.
+    pub fn all_in(&self, scope: ScopeId) -> Vec<Member> {
+        let mut found = Vec::new();
+        for member in &self.scope(scope).members {
+            match member {
+                Member::Step(_) | Member::Call(_) => found.push(*member),
+                Member::Group(group) => found.extend(self.all_in(self.inside(*group))),
+            }
         }
+        found
+    }
+
+    /// What is known of a name that cannot be seen.
+    fn unseen(&self, root: &str, from: ScopeId, template: Option<usize>) -> Root {
+        let inside = self.group_inside(root, from);
+        match (inside, template) {
+            (Some(group), _) => Root::Inside { group },
+            (None, Some(template)) if self.is_outside(root) => Root::Closed { template },
+            (None, _) => Root::Unknown,
+        }
+    }
+
+    /// Whether the file around a template has something of this name.
+    fn is_outside(&self, root: &str) -> bool {
+        ["clusters", "run"].contains(&root)
+            || self.secrets.contains_key(root)
+            || self.beyond.contains(root)
+            || self.scope(FILE).names.contains_key(root)
+    }
+
+    /// The group, among those that can be seen, that has a member of this name.
+    pub fn group_inside(&self, name: &str, from: ScopeId) -> Option<String> {
+        self.seen_from(from).find_map(|(_, scope)| {
+            scope.names.iter().find_map(|(group, member)| match member {
+                Member::Group(index) if self.scope(self.inside(*index)).names.contains_key(name) => Some(group.clone()),
+                Member::Group(_) | Member::Step(_) | Member::Call(_) => None,
+            })
+        })
     }
 
     /// Whether a variable of this name would hide something.
-    pub(super) fn hidden_by(&self, name: &str, group: Option<&str>) -> bool {
-        self.steps.contains_key(name)
-            || self.groups.contains_key(name)
-            || self.secrets.contains_key(name)
-            || group.and_then(|group| self.groups.get(group)).is_some_and(|names| names.steps.contains_key(name))
+    pub(super) fn hidden_by(&self, name: &str, from: ScopeId) -> bool {
+        self.find(name, from).is_some() || (self.template_of(from).is_none() && self.secrets.contains_key(name))
     }
-}
-
-struct Collector<'d, 'p> {
-    names: Names,
-    /// The room of expressions, with the place of each first definition.
-    roots: BTreeMap<String, Place>,
-    problems: &'p mut Vec<Problem>,
-    steps: Vec<StepHead<'d>>,
-    groups: Vec<GroupHead<'d>>,
-}
-
-impl<'d> Collector<'d, '_> {
-    fn top_level(&mut self, node: &'d Node) {
-        match node.name.value.as_str() {
-            "input" => self.named(node, "an input", |names| &mut names.inputs),
-            "type" => self.named(node, "a type", |names| &mut names.types),
-            "cluster" => self.named(node, "a cluster", |names| &mut names.clusters),
-            "secret" => {
-                if let Some(id) = self.root(node, "a secret") {
-                    self.names.secrets.insert(id.value, id.at);
-                }
-            }
-            "step" => {
-                let id = self.root(node, "a step").unwrap_or_else(|| unnamed(node));
-                self.steps.push(StepHead { node, id, group: None });
-            }
-            "for-each" => self.group(node),
-            "use" => self.component(node),
-            "call" | "approve" | "template" => {
-                let id = node.args.first().and_then(|arg| arg.as_str());
-                self.names.beyond.extend(id.map(str::to_owned));
-            }
-            _ => {}
-        }
-    }
-
-    fn component(&mut self, node: &Node) {
-        let Some(name) = component::name(node, self.problems) else {
-            self.names.has_nameless_component = true;
-            return;
-        };
-        self.names.has_nameless_component |= !component::is_family(&name.value);
-        match self.names.components.get(&name.value) {
-            Some(first) => self.problems.push(wording::twice(&name, *first)),
-            None => drop(self.names.components.insert(name.value, name.at)),
-        }
-    }
-
-    fn group(&mut self, node: &'d Node) {
-        let variable = identity(node, "the variable of a `for-each`", self.problems).unwrap_or_else(|| unnamed(node));
-        let id = match node.prop("as") {
-            Some(prop) => checked(&prop.value, "a group", self.problems),
-            None => {
-                self.problems.push(
-                    Problem::error("L204", node.name.at, "a `for-each` over steps needs a name")
-                        .help("name it: `as=region`; expressions then write `region[\"KEY\"].STEP`"),
-                );
-                None
-            }
-        };
-        let id = id
-            .and_then(|id| self.take(id, "a group"))
-            .unwrap_or_else(|| Spanned::new(format!("#{}", self.groups.len()), node.name.at));
-        self.names.groups.insert(id.value.clone(), GroupNames { index: self.groups.len(), steps: BTreeMap::new() });
-        self.groups.push(GroupHead { node, id, variable });
-    }
-
-    /// After every name outside of groups is known.
-    fn group_steps(&mut self, index: usize) {
-        let (node, variable) = (self.groups[index].node, self.groups[index].variable.clone());
-        let mut inside: BTreeMap<String, Place> = BTreeMap::new();
-        if let Some(outer) = self.roots.get(&variable.value) {
-            self.problems.push(wording::hides(&variable, *outer));
-        }
-        inside.insert(variable.value, variable.at);
-        for child in node.children() {
-            match child.name.value.as_str() {
-                "step" => {
-                    let id = identity(child, "a step", self.problems).unwrap_or_else(|| unnamed(child));
-                    if let Some(first) = inside.get(&id.value) {
-                        self.problems.push(wording::twice(&id, *first));
-                    } else if let Some(outer) = self.roots.get(&id.value) {
-                        self.problems.push(wording::hides(&id, *outer));
-                    }
-                    inside.insert(id.value.clone(), id.at);
-                    self.steps.push(StepHead { node: child, id, group: Some(index) });
-                }
-                "call" | "approve" => {
-                    let id = child.args.first().and_then(|arg| arg.as_str());
-                    self.names.beyond.extend(id.map(str::to_owned));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// A name in a room of its own.
-    fn named(&mut self, node: &Node, what: &str, room: fn(&mut Names) -> &mut BTreeMap<String, Place>) {
-        let Some(id) = identity(node, what, self.problems) else {
-            return;
-        };
-        match room(&mut self.names).get(&id.value) {
-            Some(first) => self.problems.push(wording::twice(&id, *first)),
-            None => {
-                room(&mut self.names).insert(id.value, id.at);
-            }
-        }
-    }
-
-    /// A name in the room of expressions.
-    fn root(&mut self, node: &Node, what: &str) -> Option<Spanned<String>> {
-        let id = identity(node, what, self.problems)?;
-        self.take(id, what)
-    }
-
-    fn take(&mut self, id: Spanned<String>, _what: &str) -> Option<Spanned<String>> {
-        if let Some(first) = self.roots.get(&id.value) {
-            self.problems.push(wording::twice(&id, *first));
-            return None;
-        }
-        self.roots.insert(id.value.clone(), id.at);
-        Some(id)
-    }
-}
-
-/// The first argument: what the node is called.
-pub(super) fn identity(node: &Node, what: &str, problems: &mut Vec<Problem>) -> Option<Spanned<String>> {
-    match node.args.first() {
-        Some(arg) => checked(arg, what, problems),
-        None => {
-            let problem = Problem::error("L204", node.name.at, format!("{what} needs a name"));
-            problems.push(problem.help(format!("write it first: `{} NAME …`", node.name.value)));
-            None
-        }
-    }
-}
-
-/// A name that may be given. A name that is only badly written is still a name: what refers to it is not wrong as well.
-fn checked(arg: &crate::syntax::Arg, what: &str, problems: &mut Vec<Problem>) -> Option<Spanned<String>> {
-    let Scalar::Text(text) = &arg.value else {
-        problems.push(
-            Problem::error("L205", arg.at, format!("{what} is named by a word, not by a {}", arg.value.kind()))
-                .help("names begin with a letter"),
-        );
-        return None;
-    };
-    if let Err(reason) = ident::check(&text.value) {
-        let mut problem = Problem::error(reason.code, arg.at, reason.message).help(reason.help);
-        if let (Some(instead), TextStyle::Bare) = (reason.instead, text.style) {
-            problem = problem.fix(arg.at, instead);
-        }
-        problems.push(problem);
-    }
-    Some(Spanned::new(text.value.clone(), arg.at))
-}
-
-/// A stand-in that nothing can refer to.
-fn unnamed(node: &Node) -> Spanned<String> {
-    Spanned::new(format!("#{}", node.at.start), node.name.at)
 }

@@ -111,9 +111,10 @@ fn identity(node: &Node, decoder: &mut Decoder<'_>) -> Option<Written> {
     Some(decoder.arg(&prop.value, &schema, "uid"))
 }
 
-pub(super) fn outputs(document: &Document, decoder: &mut Decoder<'_>) -> Vec<OutputDecl> {
+/// Of the file, or of a template.
+pub(super) fn outputs<'n>(nodes: impl Iterator<Item = &'n Node>, decoder: &mut Decoder<'_>) -> Vec<OutputDecl> {
     let mut outputs: Vec<OutputDecl> = Vec::new();
-    for node in document.nodes_named("output") {
+    for node in nodes {
         let Some(output) = output(node, decoder) else {
             continue;
         };
@@ -126,7 +127,7 @@ pub(super) fn outputs(document: &Document, decoder: &mut Decoder<'_>) -> Vec<Out
 }
 
 fn output(node: &Node, decoder: &mut Decoder<'_>) -> Option<OutputDecl> {
-    let name = super::names::identity(node, "an output", decoder.problems)?;
+    let name = super::collect::identity(node, "an output", decoder.problems)?;
     let secret =
         node.prop("secret").and_then(|prop| fields::flag(&prop.value, "`secret`", decoder.problems)).unwrap_or(false);
     let body = decoder.body(node);

@@ -4,12 +4,14 @@ use steps_sdk::Value;
 use steps_sdk::schema::Schema;
 
 use super::check::Checker;
+use super::collect::{Collected, collect};
 use super::decode::Decoder;
 use super::header::{self, Header};
-use super::names::{Collected, Names};
+use super::link::Look;
+use super::names::{FILE, Names};
 use super::specs::{Files, Specs};
 use super::types::Workflow;
-use super::{asked, component, input, link, outside, step};
+use super::{asked, component, input, link, outside, step, template};
 use crate::diagnostic::{Problem, Spanned};
 use crate::syntax::{Document, Node};
 
@@ -25,11 +27,16 @@ pub struct Reading {
 
 /// The kinds that a file names, so that only these have to be described.
 pub fn kinds_used(document: &Document) -> Vec<String> {
-    let steps = document.nodes.iter().flat_map(|node| std::iter::once(node).chain(node.children()));
-    steps
-        .filter(|node| node.name.value == "step")
-        .filter_map(|node| node.prop("uses")?.value.as_str().map(str::to_owned))
-        .collect()
+    let mut kinds = Vec::new();
+    let mut open: Vec<&Node> = document.nodes.iter().rev().collect();
+    while let Some(node) = open.pop() {
+        match node.name.value.as_str() {
+            "step" => kinds.extend(node.prop("uses").and_then(|prop| prop.value.as_str()).map(str::to_owned)),
+            "for-each" | "template" => open.extend(node.children().iter().rev()),
+            _ => {}
+        }
+    }
+    kinds
 }
 
 /// Reads and checks a workflow.
@@ -38,42 +45,39 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
     let mut wanted = Vec::new();
     header::check_top_level(document, &mut problems);
     let header = header::read(document, &mut problems);
-    let Collected { names, steps, groups } = Names::collect(document, &mut problems);
+    let Collected { names, steps, groups, calls, templates } = collect(&[document], &mut problems);
     let mut decoder = Decoder {
         names: &names,
         files,
         problems: &mut problems,
         wanted_files: &mut wanted,
-        group: None,
+        scope: FILE,
         subject: "workflow".to_owned(),
     };
-    let mut types = input::Types::of(document);
+    let mut types = input::Types::of(&[document]);
     types.read_all(&mut decoder);
     let inputs = input::read_all(document, &mut types, &mut decoder);
     let secrets = outside::secrets(document, decoder.problems);
     let clusters = outside::clusters(document, &mut decoder);
     let components = component::read_all(document, specs, &mut decoder);
     let lock = header.lock.and_then(|node| header::lock(node, &mut decoder));
-    let group_ids: Vec<String> = groups.iter().map(|head| head.id.value.clone()).collect();
-    let read_groups: Vec<_> = groups.iter().map(|head| step::read_group(head, &mut decoder)).collect();
-    let mut read_steps = Vec::with_capacity(steps.len());
-    for head in &steps {
-        let group = head.group.map(|group| group_ids[group].as_str());
-        let mut decoder = Decoder {
-            group,
-            subject: String::new(),
-            problems: decoder.problems,
-            wanted_files: decoder.wanted_files,
-            names: &names,
-            files,
-        };
-        read_steps.push(step::read(head, specs, &mut decoder));
-    }
+    let templates: Vec<_> = templates
+        .iter()
+        .map(|head| template::read(head, &mut types, &mut decoder.within(head.inside, "template")))
+        .collect();
+    let read_groups: Vec<_> =
+        groups.iter().map(|head| step::read_group(head, &mut decoder.within(head.scope, "for-each"))).collect();
+    let read_steps: Vec<_> =
+        steps.iter().map(|head| step::read(head, specs, &mut decoder.within(head.scope, "step"))).collect();
+    let calls = calls
+        .iter()
+        .map(|head| template::read_call(head, &templates, &mut decoder.within(head.scope, "call")))
+        .collect();
     for read in components.iter().filter(|read| read.is_clear) {
         asked::check(&read.component, &read_steps, decoder.problems);
     }
     let components = components.into_iter().map(|read| read.component).collect();
-    let outputs = outside::outputs(document, &mut decoder);
+    let outputs = outside::outputs(document.nodes_named("output"), &mut decoder);
     let Header { name, version, doc, parallel, per_cluster, timeout_ms, retry, .. } = header;
     // A group without its list was reported; without it the steps inside have no place in the rest of the checks.
     let is_complete = read_groups.iter().all(Option::is_some);
@@ -96,6 +100,8 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
         components,
         groups,
         steps: read_steps,
+        calls,
+        templates,
         outputs,
         names,
     };
@@ -112,7 +118,7 @@ pub(crate) fn read_value(node: &Node, schema: &Schema, names: &Names) -> Result<
         files: &Files::default(),
         problems: &mut problems,
         wanted_files: &mut wanted,
-        group: None,
+        scope: FILE,
         subject: node.name.value.clone(),
     };
     let written = decoder.node(node, schema, &node.name.value);
@@ -135,10 +141,25 @@ fn checked(mut workflow: Workflow, problems: &mut Vec<Problem>) -> Workflow {
     let order = link::link(&workflow, problems);
     let mut checker = Checker::new(&workflow, problems);
     checker.check_early();
-    let bodies: Vec<_> = order.iter().map(|index| (*index, checker.check_step(*index))).collect();
+    let mut settled = Vec::new();
+    for look in order {
+        match look {
+            Look::Step(step) => settled.push((look, checker.check_step(step))),
+            Look::Call(call) => settled.push((look, checker.check_call(call))),
+            Look::Template(template) => checker.check_template(template),
+        }
+    }
     checker.check_outputs();
-    for (index, body) in bodies {
-        workflow.steps[index].body = body;
+    let early = checker.early;
+    for (look, written) in settled {
+        match look {
+            Look::Step(step) => workflow.steps[step].body = written,
+            Look::Call(call) => workflow.calls[call].args = written,
+            Look::Template(_) => unreachable!("a template has no value of its own"),
+        }
+    }
+    for (template, early) in workflow.templates.iter_mut().zip(early) {
+        template.early = early;
     }
     workflow
 }

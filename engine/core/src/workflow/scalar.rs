@@ -6,6 +6,7 @@ use steps_sdk::schema::{Reference, Schema, Shape};
 
 use super::decode::{Body, Decoder, subject};
 use super::fields::{computed, parse_problem};
+use super::names::Member;
 use super::written::{Content, Formula, Written};
 use super::{fit, manifest, wording};
 use crate::diagnostic::{Problem, Spanned};
@@ -90,7 +91,7 @@ impl Decoder<'_> {
     fn explain(&self, schema: &Schema) -> String {
         match schema.doc.lines().next().filter(|line| !line.is_empty()) {
             Some(doc) => format!("{}: {doc}", fit::describe(schema)),
-            None => format!("more: engine explain {}", self.subject),
+            None => self.more(),
         }
     }
 
@@ -106,7 +107,9 @@ impl Decoder<'_> {
     }
 
     pub fn cluster(&mut self, name: &Spanned<String>) -> Written {
-        if !self.names.clusters.contains_key(&name.value) && !self.names.has_gaps {
+        if let Some(problem) = self.closed("cluster", name) {
+            self.problems.push(problem);
+        } else if !self.names.clusters.contains_key(&name.value) && !self.names.has_gaps {
             self.problems.push(wording::unknown(
                 "L210",
                 "cluster",
@@ -118,7 +121,9 @@ impl Decoder<'_> {
     }
 
     fn secret(&mut self, name: &Spanned<String>) -> Written {
-        if !self.names.secrets.contains_key(&name.value) && !self.names.has_gaps {
+        if let Some(problem) = self.closed("secret", name) {
+            self.problems.push(problem);
+        } else if !self.names.secrets.contains_key(&name.value) && !self.names.has_gaps {
             let problem = wording::unknown("L211", "secret", name, self.names.secrets.keys().map(String::as_str));
             let help = problem.help.clone().unwrap_or_default();
             self.problems
@@ -127,11 +132,23 @@ impl Decoder<'_> {
         Written::new(Content::Secret(name.value.clone()), name.at)
     }
 
+    /// A template names no cluster and no secret of the file around it.
+    fn closed(&self, what: &str, name: &Spanned<String>) -> Option<Problem> {
+        self.names.template_of(self.scope)?;
+        Some(
+            Problem::error("L260", name.at, format!("a template does not see the {what} `{}`", name.value)).help(
+                format!("take it as a param: `param {what} type={what}`, and write `\"${{param.{what}}}\"` here"),
+            ),
+        )
+    }
+
     fn step(&mut self, name: &Spanned<String>) -> Written {
-        let inside = self.group.and_then(|group| self.names.groups.get(group));
-        let siblings = inside.map(|group| group.steps.keys()).into_iter().flatten();
-        let known: Vec<&str> = self.names.steps.keys().chain(siblings).map(String::as_str).collect();
-        if !known.contains(&name.value.as_str()) && !self.names.has_gaps && !self.names.beyond.contains(&name.value) {
+        let found = self.names.find(&name.value, self.scope);
+        if !matches!(found, Some((_, Member::Step(_))))
+            && !self.names.has_gaps
+            && !self.names.beyond.contains(&name.value)
+        {
+            let known: Vec<&str> = wording::members(self.names, self.scope, |member| matches!(member, Member::Step(_)));
             self.problems.push(wording::unknown("L212", "step", name, known.iter().copied()));
         }
         Written::new(Content::Step(name.value.clone()), name.at)

@@ -7,10 +7,11 @@ use steps_sdk::StepSpec;
 use steps_sdk::schema::{Reference, Schema, Shape};
 use steps_sdk::spec::{About, OnCluster, Outputs, SHARED_CHILDREN, SpecSource};
 
+use super::collect::{GroupHead, StepHead};
 use super::decode::{Body, Child, Decoder};
 use super::fields::{self, Form, check_form, legal};
 use super::list::{bare, names_in};
-use super::names::{GroupHead, Names, StepHead};
+use super::names::Names;
 use super::settings::OnFailure;
 use super::shared::{self, Shared};
 use super::specs::Specs;
@@ -54,7 +55,7 @@ pub(super) fn read(head: &StepHead<'_>, specs: &Specs, decoder: &mut Decoder<'_>
     let body = shared::join(body, wait);
     Step {
         id: head.id.clone(),
-        group: head.group,
+        scope: head.scope,
         spec: known,
         doc,
         tags,
@@ -217,11 +218,8 @@ pub(super) fn read_group(head: &GroupHead<'_>, decoder: &mut Decoder<'_>) -> Opt
     for child in node.children() {
         match child.name.value.as_str() {
             "needs" => needs.extend(names_in(child, decoder.problems)),
-            "for-each" => decoder.problems.push(wording::unsupported(child.name.at, "a group inside a group")),
-            "call" | "approve" => {
-                decoder.problems.push(wording::unsupported(child.name.at, format!("`{}`", child.name.value)))
-            }
-            "step" => has_steps = true,
+            "approve" => decoder.problems.push(wording::unsupported(child.name.at, "`approve`")),
+            "step" | "call" | "for-each" => has_steps = true,
             _ => {}
         }
     }
@@ -247,6 +245,7 @@ pub(super) fn read_group(head: &GroupHead<'_>, decoder: &mut Decoder<'_>) -> Opt
     let list = group_list(node, decoder)?;
     Some(Group {
         id: head.id.clone(),
+        scope: head.scope,
         variable: head.variable.clone(),
         list,
         key,

@@ -1,5 +1,6 @@
 //! What a workflow file says, typed. Groups are still closed and expressions are still text: no inputs are needed to get here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use steps_sdk::value::ClusterName;
 use steps_sdk::{Secret, StepKind, StepSpec, Value};
 
 use super::address::Address;
-use super::names::Names;
+use super::names::{Member, Names, OpenedBy, ScopeId};
 use super::settings::{Backoff, KubeconfigSource, OnFailure, RetryOn};
-use super::written::{Formula, Written};
+use super::written::{Content, Formula, Written};
 use crate::diagnostic::{Place, Spanned};
 use crate::id::Digest;
 
@@ -32,8 +33,11 @@ pub struct Workflow {
     /// Those that a step uses.
     pub components: Vec<Component>,
     pub groups: Vec<Group>,
-    /// Of the whole file, those in groups too, in the order in which they were written.
+    /// Of the whole file and of what it includes, those in groups and templates too, in the order in which they were written.
     pub steps: Vec<Step>,
+    pub calls: Vec<Call>,
+    /// Those of included files too.
+    pub templates: Vec<Template>,
     pub outputs: Vec<OutputDecl>,
     pub(crate) names: Names,
 }
@@ -149,6 +153,8 @@ pub struct WrittenDns {
 #[derive(Debug, Clone)]
 pub struct Group {
     pub id: Spanned<String>,
+    /// Where it stands.
+    pub(crate) scope: ScopeId,
     pub variable: Spanned<String>,
     pub list: Formula,
     /// Absent: the elements are strings and are their own keys.
@@ -162,8 +168,8 @@ pub struct Group {
 #[derive(Debug, Clone)]
 pub struct Step {
     pub id: Spanned<String>,
-    /// Index into [`Workflow::groups`].
-    pub group: Option<usize>,
+    /// Where it stands.
+    pub(crate) scope: ScopeId,
     pub spec: Arc<StepSpec>,
     pub doc: String,
     pub tags: Vec<String>,
@@ -180,6 +186,50 @@ pub struct Step {
     pub at: Place,
 }
 
+/// `template`: steps that a call makes.
+#[derive(Debug, Clone)]
+pub struct Template {
+    pub name: Spanned<String>,
+    pub doc: String,
+    pub params: Vec<InputDecl>,
+    pub outputs: Vec<OutputDecl>,
+    /// Params that must be known before the run, each with the place that asks for it: they decide about the plan.
+    pub(crate) early: BTreeMap<String, Place>,
+    pub(crate) inside: ScopeId,
+    pub at: Place,
+}
+
+/// `call`: the steps of a template, with values for its params.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub id: Spanned<String>,
+    /// Where it stands.
+    pub(crate) scope: ScopeId,
+    /// Index into [`Workflow::templates`]; a workflow without errors has one for each call.
+    pub template: Option<usize>,
+    pub when: Option<Formula>,
+    pub needs: Vec<Spanned<String>>,
+    /// A value for each param that has one, as a map.
+    pub args: Written,
+    pub at: Place,
+}
+
+impl Call {
+    /// The value that a param is given.
+    pub(crate) fn arg(&self, param: &str) -> Option<&Written> {
+        match &self.args.content {
+            Content::Map(fields) => fields.iter().find(|(name, _)| name == param).map(|(_, arg)| arg),
+            Content::Literal(_)
+            | Content::Formula(_)
+            | Content::List(_)
+            | Content::Cluster(_)
+            | Content::Secret(_)
+            | Content::Step(_)
+            | Content::Repeat(_) => None,
+        }
+    }
+}
+
 impl WrittenGrants {
     /// Everything in it that may depend on inputs.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &Written> {
@@ -193,9 +243,13 @@ impl WrittenGrants {
 }
 
 impl Workflow {
-    /// The group of a step.
-    pub fn group_of(&self, step: &Step) -> Option<&Group> {
-        step.group.map(|group| &self.groups[group])
+    /// The condition of a step or call, and where it stands.
+    pub(crate) fn condition_of(&self, member: Member) -> Option<(&Formula, ScopeId)> {
+        match member {
+            Member::Step(step) => self.steps[step].when.as_ref().map(|when| (when, self.steps[step].scope)),
+            Member::Call(call) => self.calls[call].when.as_ref().map(|when| (when, self.calls[call].scope)),
+            Member::Group(_) => None,
+        }
     }
 
     /// The component that a step's kind is from; `None`: the kind is built in.
@@ -235,11 +289,16 @@ impl Workflow {
         Inject { secret, header: inject.header.clone(), format: inject.format.clone() }
     }
 
-    /// What messages call a step: `deploy`, in a group `region[…].deploy`.
-    pub fn title(&self, step: &Step) -> String {
-        match self.group_of(step) {
-            Some(group) => format!("{}[…].{}", group.id.value, step.id.value),
-            None => step.id.value.clone(),
+    /// What messages call a step: `deploy`, in a group `region[…].deploy`. In a template it is called as the template calls it.
+    pub(crate) fn title(&self, member: Member) -> String {
+        let (id, scope) = match member {
+            Member::Step(step) => (&self.steps[step].id.value, self.steps[step].scope),
+            Member::Call(call) => (&self.calls[call].id.value, self.calls[call].scope),
+            Member::Group(group) => (&self.groups[group].id.value, self.groups[group].scope),
+        };
+        match self.names.scope(scope).opened_by {
+            OpenedBy::Group(group) => format!("{}[…].{id}", self.title(Member::Group(group))),
+            OpenedBy::File | OpenedBy::Template(_) => id.clone(),
         }
     }
 }

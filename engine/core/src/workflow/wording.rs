@@ -1,5 +1,6 @@
 //! Problems that several readers report in the same words.
 
+use super::names::{Member, Names, ScopeId};
 use crate::diagnostic::{Place, Problem, Spanned, nearest};
 
 /// A word that is none of the known ones.
@@ -22,6 +23,14 @@ pub(super) fn unknown<'a>(
         }
         None => problem,
     }
+}
+
+/// The names that can be seen from a scope and stand for what is wanted, outermost first.
+pub(super) fn members(names: &Names, from: ScopeId, is_wanted: impl Fn(Member) -> bool) -> Vec<&str> {
+    let mut scopes: Vec<_> = names.seen_from(from).map(|(_, scope)| scope).collect();
+    scopes.reverse();
+    let members = scopes.into_iter().flat_map(|scope| &scope.names);
+    members.filter(|(_, member)| is_wanted(**member)).map(|(name, _)| name.as_str()).collect()
 }
 
 pub(super) fn twice(id: &Spanned<String>, first: Place) -> Problem {

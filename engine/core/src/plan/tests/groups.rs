@@ -41,7 +41,7 @@ fn a_key_that_depends_on_inputs_waits_for_one_instance() {
     assert_eq!(needs(&plan, "region[beta].carry"), ["export[beta].declare Success"]);
     let Input::Late(late) = field(&plan, "region[beta].carry", "x") else { panic!("late") };
     let Bound::Instances(instances) = &late.names["export"] else { panic!("instances") };
-    assert_eq!(instances["beta"]["declare"], id("export[beta].declare"));
+    assert_eq!(instances["beta"]["declare"], Bound::Step(id("export[beta].declare")));
     assert_eq!(instances.len(), 1);
     let plan = regions(&format!(
         "{export}step all uses=value.set {{ x \"${{export.map(k, export[k].declare.x)}}\" }}\nstep one uses=value.set {{ x \"${{export['alpha'].declare.x}}\" }}"

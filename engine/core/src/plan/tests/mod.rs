@@ -8,6 +8,7 @@ mod inputs;
 mod mutations;
 mod order;
 mod render;
+mod templates;
 
 use std::collections::BTreeMap;
 

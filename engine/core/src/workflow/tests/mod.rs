@@ -6,6 +6,7 @@ mod expressions;
 pub(crate) mod kinds;
 mod language;
 mod manifests;
+mod templates;
 
 use crate::diagnostic::{Severity, Source, SourceId};
 use crate::syntax;
