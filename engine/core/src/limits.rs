@@ -2,6 +2,8 @@
 
 /// A workflow file; a rollout of fifty steps has about 20 KiB.
 pub const SOURCE_BYTES_MAX: usize = 1 << 20;
+/// Files that a workflow includes, those that these include among them.
+pub const INCLUDED_FILES_MAX: usize = 100;
 /// YAML files that one path of a workflow stands for, in number and together.
 pub const MANIFEST_FILES_MAX: usize = 1_000;
 pub const MANIFEST_BYTES_MAX: usize = 16 << 20;

@@ -12,7 +12,7 @@ use engine_core::diagnostic::{Place, Problem, Source, SourceId};
 use engine_core::id::{RunId, Timestamp};
 use engine_core::plan::{self, Fact, Facts, Plan};
 use engine_core::syntax::{self, Document, Node, quoted};
-use engine_core::workflow::{self, Files, LoadedComponent, Specs};
+use engine_core::workflow::{self, Files, Library, LoadedComponent, Specs};
 use steps_sdk::grant::{DnsGrant, Grants, GuestLimits, HttpGrant, KubernetesGrant, Permission};
 use steps_sdk::spec::TimeLimit;
 use steps_sdk::value::ClusterName;
@@ -57,7 +57,7 @@ pub fn prepare(one: &OneStep<'_>, kinds: &Kinds, problems: &mut Problems) -> Opt
         described: BTreeMap::from([(name, Arc::new(spec))]),
         components: BTreeMap::from([(kinds.family.clone(), Ok(loaded))]),
     };
-    let reading = workflow::read(&document, &specs, &Files::default());
+    let reading = workflow::read(&document, &Library::default(), &specs, &Files::default());
     for wanted in &reading.wanted {
         problems.push(
             Problem::error("A007", wanted.at, format!("the file `{}` is not read in a case", wanted.value))

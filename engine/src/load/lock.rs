@@ -14,7 +14,7 @@ use engine_core::syntax::{self, Node};
 use engine_core::workflow::{self, Address, ArtifactVersion, ComponentSource};
 use miette::Diagnostic;
 
-use super::{LoadError, files};
+use super::{LoadError, files, include};
 
 pub const LOCK_FILE: &str = "engine.lock";
 
@@ -175,13 +175,16 @@ fn tags_of(path: &Path, is_asked_for: bool) -> Result<Vec<Address>, LockError> {
     let name = path.display().to_string();
     let not_sound = |reason: String| LockError::NotSound { name: name.clone(), reason };
     let source = files::read(path).map_err(|error| not_sound(error.to_string()))?;
-    let (document, problems) = syntax::parse(SourceId(0), &source);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut reader = include::Reader::new(source, Some(path.to_owned()), folder);
+    let (document, library) = reader.documents();
     let is_workflow = document.nodes.first().is_some_and(|node| node.name.value == "workflow");
     // Of a file that is not even KDL nobody knows whether it was meant as a workflow, and a tag in it would be forgotten.
-    if let Some(problem) = problems.iter().find(|problem| Problem::is_error(problem))
+    if let Some(problem) = reader.problems.iter().find(|problem| Problem::is_error(problem))
         && (is_workflow || document.nodes.is_empty() || is_asked_for)
     {
-        return Err(not_sound(located(&source, problem.at, &problem.message)));
+        let source = &reader.sources[problem.at.map_or(0, |at| at.source.0 as usize)];
+        return Err(not_sound(located(source, problem.at, &problem.message)));
     }
     if !is_workflow {
         return match is_asked_for {
@@ -193,7 +196,7 @@ fn tags_of(path: &Path, is_asked_for: bool) -> Result<Vec<Address>, LockError> {
         ComponentSource::Registry(address) if matches!(address.version, ArtifactVersion::Tag(_)) => Some(address),
         ComponentSource::Registry(_) | ComponentSource::File(_) => None,
     };
-    Ok(workflow::components_used(&document).into_iter().filter_map(tag).collect())
+    Ok(workflow::components_used(&document, &library).into_iter().filter_map(tag).collect())
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! Reads what a workflow is made of, and hands it to the pure stages: the file itself, then the YAML files that its steps name.
+//! Reads what a workflow is made of, and hands it to the pure stages: the file itself and what it includes, then the YAML files that
+//! its steps name.
 //!
 //! ```text
 //!  registry.rs    the kinds of this binary, each described when it is first needed, and those of components
 //!  components.rs  components: read, described, and bound to what a plan grants
 //!  lock.rs        which bytes the tags of registries mean: engine.lock
+//!  include.rs     the files that it includes
 //!  files.rs       a file, a directory or a pattern, within limits
 //! ```
 //!
@@ -12,6 +14,7 @@
 
 mod components;
 mod files;
+mod include;
 mod lock;
 mod registry;
 
@@ -19,9 +22,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine_core::diagnostic::{Problem, Source, SourceId};
+use engine_core::diagnostic::{Problem, Source, Spanned};
 use engine_core::limits::SOURCE_BYTES_MAX;
-use engine_core::syntax;
 use engine_core::workflow::{self, Files, Workflow};
 
 pub use components::{Pinned, Workshop, WorkshopSettings, read_component};
@@ -73,10 +75,12 @@ pub fn load_source(
     folder: &Path,
     registry: &Registry,
 ) -> Result<Loaded, LoadError> {
-    let (document, mut problems) = syntax::parse(SourceId(0), &source);
-    let mut specs = registry.specs(&workflow::kinds_used(&document))?;
+    let mut reader = include::Reader::new(source, file, folder);
+    let (document, library) = reader.documents();
+    let used = std::iter::once(&document).chain(&library.documents);
+    let mut specs = registry.specs(&workflow::kinds_used(used))?;
     let mut components = Vec::new();
-    for used in workflow::components_used(&document) {
+    for used in workflow::components_used(&document, &library) {
         let loaded = registry.workshop().describe(folder, &used).map(|(pinned, loaded, described)| {
             components.push(pinned);
             specs.described.extend(described.into_iter().map(|spec| (spec.kind.to_string(), Arc::new(spec))));
@@ -84,30 +88,22 @@ pub fn load_source(
         });
         specs.components.insert(used.name, loaded);
     }
-    let mut sources = vec![source];
-    let mut paths = vec![file];
     let mut files = Files::default();
-    let mut reading = workflow::read(&document, &specs, &files);
+    let mut reading = workflow::read(&document, &library, &specs, &files);
     if !reading.wanted.is_empty() {
-        for wanted in &reading.wanted {
-            if files.read.contains_key(&wanted.value) {
+        for Spanned { value: path, at } in &reading.wanted {
+            let wanted = (at.source, path.clone());
+            if files.read.contains_key(&wanted) {
                 continue;
             }
-            let found = files::read_all(folder, &wanted.value).map(|found| {
-                found
-                    .into_iter()
-                    .map(|(path, source)| {
-                        let id = SourceId(u32::try_from(sources.len()).expect("the number of files is limited"));
-                        sources.push(source.clone());
-                        paths.push(Some(path));
-                        (id, source)
-                    })
-                    .collect()
+            let found = files::read_all(&reader.folders[at.source.0 as usize], path).map(|found| {
+                found.into_iter().map(|(path, source)| (reader.add(path, source.clone()), source)).collect()
             });
-            files.read.insert(wanted.value.clone(), found);
+            files.read.insert(wanted, found);
         }
-        reading = workflow::read(&document, &specs, &files);
+        reading = workflow::read(&document, &library, &specs, &files);
     }
+    let include::Reader { sources, paths, mut problems, .. } = reader;
     let is_sound = !problems.iter().any(Problem::is_error);
     problems.extend(reading.problems);
     problems.sort_by_key(|problem| problem.at);

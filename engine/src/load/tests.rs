@@ -189,3 +189,89 @@ fn a_path_stands_for_a_file_a_directory_or_the_files_of_a_pattern() {
     assert!(names("sub").unwrap_err().contains("no file there fits"));
     assert!(names("*/a.yml").is_err());
 }
+
+/// Codes, files and marked words of what is wrong with a workflow that has these files beside it.
+fn including(files: &[(&str, &str)], text: &str) -> (Loaded, Vec<(String, String, String)>) {
+    let room = tempfile::tempdir().unwrap();
+    for (name, text) in files.iter().chain(&[("a.kdl", text)]) {
+        let path = room.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let loaded =
+        load(room.path().join("a.kdl").to_str().unwrap(), &registry_of([Arc::new(Documents) as Arc<dyn StepHandler>]))
+            .unwrap();
+    let found = loaded
+        .problems
+        .iter()
+        .map(|problem| {
+            let at = problem.at.unwrap();
+            let source = &loaded.sources[at.source.0 as usize];
+            let name = source.name.strip_prefix(room.path().to_str().unwrap()).unwrap().to_owned();
+            (problem.code.to_owned(), name, source.text[at.start..at.end].to_owned())
+        })
+        .collect();
+    (loaded, found)
+}
+
+fn wrong(files: &[(&str, &str)], text: &str) -> Vec<(String, String, String)> {
+    including(files, text).1
+}
+
+fn at(code: &str, file: &str, words: &str) -> Vec<(String, String, String)> {
+    vec![(code.to_owned(), file.to_owned(), words.to_owned())]
+}
+
+const LIBRARY: &str = "include \"../types.kdl\"\ntemplate t {\n param p type=pair\n step s uses=test.documents { files \"m.yaml\" }\n output o \"${param.p.left}\"\n}\n";
+const TYPES: &str = "type pair { left type=string; right type=string default=x }\n";
+
+#[test]
+fn an_included_file_brings_templates_and_types() {
+    let files = [("lib/t.kdl", LIBRARY), ("types.kdl", TYPES), ("lib/m.yaml", "host: ${param.p.right}\n")];
+    let text =
+        "workflow t\ninclude \"./lib/t.kdl\"\ninclude \"types.kdl\"\ncall c uses=t { p left=a }\noutput o \"${c.o}\"\n";
+    let (loaded, found) = including(&files, text);
+    assert_eq!(found, []);
+    let names: Vec<_> =
+        loaded.paths.iter().map(|path| path.as_ref().unwrap().file_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["a.kdl", "t.kdl", "types.kdl", "m.yaml"], "each is read once, and pinned with the run");
+    let plan = plan::compile(&loaded.workflow.unwrap(), Default::default()).unwrap();
+    assert_eq!(plan.steps[0].id.as_str(), "c.s");
+    assert_eq!(serde_json::to_value(&plan.steps[0].inputs).unwrap()["known"]["files"], json!([{ "host": "x" }]));
+    assert_eq!(plan.steps[0].at.source, SourceId(1));
+}
+
+#[test]
+fn what_is_wrong_with_an_include_is_told_where_it_stands() {
+    let head = "workflow t\ninclude \"./lib/t.kdl\"\n";
+    assert_eq!(wrong(&[], head), at("L263", "/a.kdl", "\"./lib/t.kdl\""));
+    assert_eq!(wrong(&[], "workflow t\ninclude \"a.kdl\""), at("L263", "/a.kdl", "\"a.kdl\""));
+    assert_eq!(
+        wrong(&[], "workflow t\ninclude \"https://example.io/a.kdl\""),
+        at("L263", "/a.kdl", "\"https://example.io/a.kdl\"")
+    );
+    assert_eq!(wrong(&[], "workflow t\ninclude \"lib/*.kdl\""), at("L263", "/a.kdl", "\"lib/*.kdl\""));
+    assert_eq!(wrong(&[], "workflow t\ninclude"), at("L204", "/a.kdl", "include"));
+    assert_eq!(wrong(&[("lib/t.kdl", "step a uses=test.documents")], head), at("L264", "/lib/t.kdl", "step"));
+    assert_eq!(wrong(&[("lib/t.kdl", "workflow u")], head), at("L264", "/lib/t.kdl", "workflow"));
+    assert_eq!(wrong(&[("lib/t.kdl", "include \"none.kdl\"")], head), at("L263", "/lib/t.kdl", "\"none.kdl\""));
+    assert_eq!(wrong(&[("lib/t.kdl", "type a { b type=string")], head)[0].1, "/lib/t.kdl");
+    let twice = [("lib/t.kdl", "type pair { a type=string }")];
+    assert_eq!(wrong(&twice, &format!("{head}{TYPES}")), at("L206", "/lib/t.kdl", "pair"));
+}
+
+#[test]
+fn files_that_include_each_other_are_read_once() {
+    let files = [("lib/t.kdl", "include \"u.kdl\"\ntype a { b type=string }"), ("lib/u.kdl", "include \"t.kdl\"")];
+    assert_eq!(wrong(&files, "workflow t\ninclude \"./lib/t.kdl\""), []);
+}
+
+#[test]
+fn a_template_that_is_not_called_need_not_fit_the_workflow() {
+    let template = "template t { step s uses=cdn.record { name \"${inputs.zone}\" }; output z \"${inputs.zone}\" }\ntemplate u { call c uses=t }";
+    let files = [("t.kdl", template)];
+    assert_eq!(wrong(&files, "workflow t\ninclude \"t.kdl\""), []);
+    let codes: Vec<String> =
+        wrong(&files, "workflow t\ninclude \"t.kdl\"\ncall x uses=u").into_iter().map(|(code, ..)| code).collect();
+    assert_eq!(codes, ["L209", "L111"], "the kind and the input that it needs");
+}

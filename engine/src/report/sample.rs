@@ -56,6 +56,7 @@ fn planned(id: &str, kind: &str, on: Option<&str>, needs: &[&str], at: usize) ->
         retry: RetryPolicy { attempts: 2, ..RetryPolicy::default() },
         time_limit: TimeLimit::Action { timeout_ms: 300_000 },
         wait_for_ms: None,
+        under: Vec::new(),
         group: None,
         owner: format!("engine/zheng/{id}"),
         at: Place::new(SourceId(0), start, start + line.len()),

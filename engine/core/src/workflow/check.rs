@@ -4,7 +4,7 @@
 //! outputs are those of its inputs. Names of a scope are put together per expression, so that a thousand steps cost a thousand
 //! small scopes and not one million entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use steps_sdk::schema::Shape;
@@ -23,6 +23,8 @@ use crate::expr::{PathRef, Scope, Type, TypeField, TypeProblem};
 
 pub(super) struct Checker<'w> {
     pub(super) workflow: &'w Workflow,
+    /// Templates that are included and not called: they need not fit the workflow's inputs.
+    idle: &'w BTreeSet<usize>,
     pub(super) problems: &'w mut Vec<Problem>,
     inputs: Type,
     clusters: Type,
@@ -66,11 +68,12 @@ fn types_of(declared: &[InputDecl]) -> Type {
 }
 
 impl<'w> Checker<'w> {
-    pub fn new(workflow: &'w Workflow, problems: &'w mut Vec<Problem>) -> Checker<'w> {
+    pub fn new(workflow: &'w Workflow, idle: &'w BTreeSet<usize>, problems: &'w mut Vec<Problem>) -> Checker<'w> {
         let clusters =
             workflow.clusters.iter().map(|cluster| TypeField::new(cluster.name.value.clone(), Type::Cluster)).collect();
         Checker {
             workflow,
+            idle,
             problems,
             inputs: types_of(&workflow.inputs),
             clusters: Type::Object(clusters),
@@ -374,7 +377,9 @@ impl<'w> Checker<'w> {
         if let Some(group) = group {
             return self.elements[group].clone();
         }
+        let template = self.workflow.names.template_of(spot.scope);
         match root {
+            "inputs" if template.is_some_and(|template| self.idle.contains(&template)) => Type::Any,
             "inputs" => self.inputs.clone(),
             "clusters" => self.clusters.clone(),
             "run" => run_type(),

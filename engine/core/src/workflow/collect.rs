@@ -46,8 +46,8 @@ pub(super) struct Collected<'d> {
 }
 
 /// Of the workflow's own file, which comes first, and of those that it includes.
-pub(super) fn collect<'d>(documents: &[&'d Document], problems: &mut Vec<Problem>) -> Collected<'d> {
-    let has_gaps = documents.iter().any(|document| !document.is_whole);
+pub(super) fn collect<'d>(documents: &[&'d Document], has_gaps: bool, problems: &mut Vec<Problem>) -> Collected<'d> {
+    let has_gaps = has_gaps || documents.iter().any(|document| !document.is_whole);
     let mut collector = Collector {
         names: Names { has_gaps, ..Names::default() },
         problems,

@@ -10,6 +10,7 @@ use steps_sdk::value::Span;
 use super::address::{NotAnAddress, SCHEME};
 use super::decode::Decoder;
 use super::fields::{self, Form, check_form};
+use super::include::Library;
 use super::outside::only_child;
 use super::specs::Specs;
 use super::types::{Component, ComponentSource};
@@ -34,8 +35,8 @@ pub struct UsedComponent {
 }
 
 /// The components whose kinds a step names, each once. What is wrong with a `use` is for [`super::read`] to say.
-pub fn components_used(document: &Document) -> Vec<UsedComponent> {
-    let families = families(document);
+pub fn components_used(document: &Document, library: &Library) -> Vec<UsedComponent> {
+    let families = families(document, library);
     let mut seen = BTreeSet::new();
     let mut used = Vec::new();
     for node in document.nodes_named("use") {
@@ -49,9 +50,9 @@ pub fn components_used(document: &Document) -> Vec<UsedComponent> {
 }
 
 /// Of the kinds that steps name.
-fn families(document: &Document) -> BTreeSet<String> {
+fn families(document: &Document, library: &Library) -> BTreeSet<String> {
     let family = |kind: String| kind.split('.').next().unwrap_or_default().to_owned();
-    super::kinds_used(document).into_iter().map(family).collect()
+    super::kinds_used(library.with(document)).into_iter().map(family).collect()
 }
 
 /// Whether kinds can be called `NAME.verb`.
@@ -86,8 +87,8 @@ pub(super) struct Read {
 }
 
 /// Every `use` of the file is read, for its problems; those that are used and loaded come back.
-pub(super) fn read_all(document: &Document, specs: &Specs, decoder: &mut Decoder<'_>) -> Vec<Read> {
-    let families = families(document);
+pub(super) fn read_all(document: &Document, library: &Library, specs: &Specs, decoder: &mut Decoder<'_>) -> Vec<Read> {
+    let families = families(document, library);
     let read = |node| {
         let before = decoder.problems.len();
         let component = read(node, specs, &families, decoder)?;

@@ -170,11 +170,19 @@ pub(super) fn lock(node: &Node, decoder: &mut super::decode::Decoder<'_>) -> Opt
     Some(decoder.arg(arg, &schema, "lock"))
 }
 
+const KNOWN: [&str; 12] = [
+    "workflow", "include", "input", "type", "secret", "cluster", "use", "template", "call", "step", "for-each",
+    "output",
+];
+const LATER: [&str; 4] = ["preflight", "approve", "on-failure", "finally"];
+
+/// Whether a file of the language can have a node of this name at its top.
+pub(super) fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name) || LATER.contains(&name)
+}
+
 /// Nodes at the top that are none of the language, or not of this version.
 pub(super) fn check_top_level(document: &Document, problems: &mut Vec<Problem>) {
-    const KNOWN: [&str; 11] =
-        ["workflow", "input", "type", "secret", "cluster", "use", "template", "call", "step", "for-each", "output"];
-    const LATER: [&str; 5] = ["include", "preflight", "approve", "on-failure", "finally"];
     for node in &document.nodes {
         let name = node.name.value.as_str();
         if LATER.contains(&name) {

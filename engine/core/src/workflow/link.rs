@@ -251,7 +251,9 @@ fn report_circles(
     let mut graph: DiGraph<Member, ()> = DiGraph::new();
     let nodes: BTreeMap<Member, NodeIndex> = members.iter().map(|member| (*member, graph.add_node(*member))).collect();
     for (from, edges) in edges {
-        edges.iter().for_each(|edge| drop(graph.update_edge(nodes[&edge.to], nodes[from], ())));
+        for edge in edges {
+            graph.update_edge(nodes[&edge.to], nodes[from], ());
+        }
     }
     for circle in tarjan_scc(&graph) {
         let circle: BTreeSet<Member> = circle.iter().map(|node| graph[*node]).collect();

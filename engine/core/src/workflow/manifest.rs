@@ -18,11 +18,11 @@ use crate::limits::NESTING_MAX;
 /// The documents of the file (or of the files) as a list; a file that is not at hand is asked for.
 pub(super) fn written(decoder: &mut Decoder<'_>, path: &Spanned<String>, what: &str) -> Written {
     let mut documents = Vec::new();
-    match decoder.files.read.get(&path.value) {
+    match decoder.files.read.get(&(path.at.source, path.value.clone())) {
         None => decoder.wanted_files.push(path.clone()),
         Some(Err(reason)) => {
             let problem = Problem::error("L239", path.at, format!("`{}` cannot be read: {reason}", path.value));
-            decoder.problems.push(problem.help("paths are relative to the workflow's own file"));
+            decoder.problems.push(problem.help("paths are relative to the file that names them"));
         }
         Some(Ok(files)) => {
             for (id, source) in files {

@@ -8,7 +8,7 @@
 //!  specs.rs     what the shell hands in: kinds, components and files
 //!
 //!  collect.rs   first all names, so that order does not matter; names.rs, what each of them stands for
-//!  header.rs input.rs outside.rs component.rs grant.rs template.rs step.rs shared.rs   then each node of the language
+//!  header.rs include.rs input.rs outside.rs component.rs grant.rs template.rs step.rs shared.rs   then each node of the language
 //!  fields.rs    the form of such a node
 //!  permit.rs    the form of what is granted
 //!  asked.rs     what the kinds of a component ask for, against what is granted
@@ -38,6 +38,7 @@ pub(crate) mod fit;
 mod free;
 mod grant;
 mod header;
+mod include;
 mod infer;
 mod input;
 mod link;
@@ -64,6 +65,7 @@ mod written;
 
 pub use address::{Address, ArtifactPlace, ArtifactVersion, NotAnAddress, SCHEME};
 pub use component::{UsedComponent, components_used};
+pub use include::{Library, included};
 pub(crate) use read::read_value;
 pub use read::{Reading, kinds_used, read, read_alone};
 pub use specs::{Files, LoadedComponent, NotLoaded, Specs};

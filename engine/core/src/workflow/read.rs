@@ -1,5 +1,7 @@
 //! From a tree to a workflow: the readers in their order.
 
+use std::collections::BTreeSet;
+
 use steps_sdk::Value;
 use steps_sdk::schema::Schema;
 
@@ -7,11 +9,12 @@ use super::check::Checker;
 use super::collect::{Collected, collect};
 use super::decode::Decoder;
 use super::header::{self, Header};
+use super::include::Library;
 use super::link::Look;
 use super::names::{FILE, Names};
 use super::specs::{Files, Specs};
 use super::types::Workflow;
-use super::{asked, component, input, link, outside, step, template};
+use super::{asked, component, include, input, link, outside, step, template};
 use crate::diagnostic::{Problem, Spanned};
 use crate::syntax::{Document, Node};
 
@@ -25,10 +28,11 @@ pub struct Reading {
     pub wanted: Vec<Spanned<String>>,
 }
 
-/// The kinds that a file names, so that only these have to be described.
-pub fn kinds_used(document: &Document) -> Vec<String> {
+/// The kinds that files name, so that only these have to be described.
+pub fn kinds_used<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Vec<String> {
     let mut kinds = Vec::new();
-    let mut open: Vec<&Node> = document.nodes.iter().rev().collect();
+    let mut open: Vec<&Node> = documents.into_iter().flat_map(|document| &document.nodes).collect();
+    open.reverse();
     while let Some(node) = open.pop() {
         match node.name.value.as_str() {
             "step" => kinds.extend(node.prop("uses").and_then(|prop| prop.value.as_str()).map(str::to_owned)),
@@ -40,12 +44,17 @@ pub fn kinds_used(document: &Document) -> Vec<String> {
 }
 
 /// Reads and checks a workflow.
-pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
+pub fn read(document: &Document, library: &Library, specs: &Specs, files: &Files) -> Reading {
     let mut problems = Vec::new();
     let mut wanted = Vec::new();
+    let documents = library.with(document);
     header::check_top_level(document, &mut problems);
+    library.documents.iter().for_each(|included| include::check_top_level(included, &mut problems));
+    documents.iter().for_each(|document| include::check(document, &mut problems));
     let header = header::read(document, &mut problems);
-    let Collected { names, steps, groups, calls, templates } = collect(&[document], &mut problems);
+    let collected = collect(&documents, library.has_gaps, &mut problems);
+    let idle = include::idle(&collected);
+    let Collected { names, steps, groups, calls, templates } = collected;
     let mut decoder = Decoder {
         names: &names,
         files,
@@ -54,12 +63,12 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
         scope: FILE,
         subject: "workflow".to_owned(),
     };
-    let mut types = input::Types::of(&[document]);
+    let mut types = input::Types::of(&documents);
     types.read_all(&mut decoder);
     let inputs = input::read_all(document, &mut types, &mut decoder);
     let secrets = outside::secrets(document, decoder.problems);
     let clusters = outside::clusters(document, &mut decoder);
-    let components = component::read_all(document, specs, &mut decoder);
+    let components = component::read_all(document, library, specs, &mut decoder);
     let lock = header.lock.and_then(|node| header::lock(node, &mut decoder));
     let templates: Vec<_> = templates
         .iter()
@@ -67,8 +76,11 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
         .collect();
     let read_groups: Vec<_> =
         groups.iter().map(|head| step::read_group(head, &mut decoder.within(head.scope, "for-each"))).collect();
-    let read_steps: Vec<_> =
-        steps.iter().map(|head| step::read(head, specs, &mut decoder.within(head.scope, "step"))).collect();
+    let is_idle = |scope| names.template_of(scope).is_some_and(|template| idle.contains(&template));
+    let read_steps: Vec<_> = steps
+        .iter()
+        .map(|head| step::read(head, specs, is_idle(head.scope), &mut decoder.within(head.scope, "step")))
+        .collect();
     let calls = calls
         .iter()
         .map(|head| template::read_call(head, &templates, &mut decoder.within(head.scope, "call")))
@@ -105,8 +117,10 @@ pub fn read(document: &Document, specs: &Specs, files: &Files) -> Reading {
         outputs,
         names,
     };
-    let workflow = checked(workflow, &mut problems);
-    let is_sound = !problems.iter().any(Problem::is_error) && wanted.is_empty() && document.is_whole;
+    let workflow = checked(workflow, &idle, &mut problems);
+    let is_sound = !problems.iter().any(Problem::is_error)
+        && wanted.is_empty()
+        && documents.iter().all(|document| document.is_whole);
     Reading { workflow: is_sound.then_some(workflow), problems: in_order(problems), wanted }
 }
 
@@ -137,9 +151,9 @@ pub fn read_alone(node: &Node, schema: &Schema) -> Result<Value, Vec<Problem>> {
     read_value(node, schema, &Names::default())
 }
 
-fn checked(mut workflow: Workflow, problems: &mut Vec<Problem>) -> Workflow {
+fn checked(mut workflow: Workflow, idle: &BTreeSet<usize>, problems: &mut Vec<Problem>) -> Workflow {
     let order = link::link(&workflow, problems);
-    let mut checker = Checker::new(&workflow, problems);
+    let mut checker = Checker::new(&workflow, idle, problems);
     checker.check_early();
     let mut settled = Vec::new();
     for look in order {

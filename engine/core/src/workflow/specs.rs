@@ -52,8 +52,9 @@ impl FromIterator<StepSpec> for Specs {
     }
 }
 
-/// The YAML files that a workflow names, by the path that it wrote; a directory or a pattern stands for several.
+/// The YAML files that a workflow names, by the file that names them and the path that it wrote; a directory or a pattern stands for
+/// several.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
-    pub read: BTreeMap<String, Result<Vec<(SourceId, Source)>, String>>,
+    pub read: BTreeMap<(SourceId, String), Result<Vec<(SourceId, Source)>, String>>,
 }

@@ -30,9 +30,10 @@ const GROUP: Form = Form {
     children: &["needs", "step", "for-each", "call", "approve"],
 };
 
-pub(super) fn read(head: &StepHead<'_>, specs: &Specs, decoder: &mut Decoder<'_>) -> Step {
+/// `is_idle`: it stands in a template that the workflow includes and does not call.
+pub(super) fn read(head: &StepHead<'_>, specs: &Specs, is_idle: bool, decoder: &mut Decoder<'_>) -> Step {
     let node = head.node;
-    let spec = kind(node, specs, decoder);
+    let spec = kind(node, specs, is_idle, decoder);
     decoder.subject = spec.as_ref().map_or_else(|| "step".to_owned(), |spec| spec.kind.to_string());
     check_props(node, spec.as_deref(), decoder.problems);
     let known = spec.clone().unwrap_or_else(unknown_spec);
@@ -71,7 +72,7 @@ pub(super) fn read(head: &StepHead<'_>, specs: &Specs, decoder: &mut Decoder<'_>
     }
 }
 
-fn kind(node: &Node, specs: &Specs, decoder: &mut Decoder<'_>) -> Option<Arc<StepSpec>> {
+fn kind(node: &Node, specs: &Specs, is_idle: bool, decoder: &mut Decoder<'_>) -> Option<Arc<StepSpec>> {
     let Some(prop) = node.prop("uses") else {
         decoder.problems.push(
             Problem::error("L204", node.name.at, "a step says which kind it is")
@@ -81,7 +82,9 @@ fn kind(node: &Node, specs: &Specs, decoder: &mut Decoder<'_>) -> Option<Arc<Ste
     };
     let name = fields::text(&prop.value, "`uses`", decoder.problems)?;
     let spec = specs.get(&name.value).cloned();
-    if spec.is_none() {
+    let family = |kind: &str| kind.split('.').next().map(str::to_owned);
+    let is_foreign = specs.names.iter().all(|kind| family(kind) != family(&name.value));
+    if spec.is_none() && !(is_idle && is_foreign) {
         decoder.problems.extend(unknown_kind(&name, specs, decoder.names));
     }
     spec

@@ -138,7 +138,7 @@ fn mutated(mutations: &[Mutation]) -> String {
 fn settle(text: String) -> Result<(), String> {
     let source = Source { name: "t".into(), text };
     let (document, found) = syntax::parse(SourceId(0), &source);
-    let reading = read(&document, &kinds::specs(), &Files::default());
+    let reading = read(&document, &crate::workflow::Library::default(), &kinds::specs(), &Files::default());
     let has_error = |problems: &[Problem]| problems.iter().any(Problem::is_error);
     let is_sound = !has_error(&reading.problems) && document.is_whole && reading.wanted.is_empty();
     if reading.workflow.is_some() != is_sound {
@@ -159,7 +159,7 @@ fn settle(text: String) -> Result<(), String> {
 fn the_file_itself_is_sound() {
     let source = Source { name: "t".into(), text: TEXT.into() };
     let (document, found) = syntax::parse(SourceId(0), &source);
-    let reading = read(&document, &kinds::specs(), &Files::default());
+    let reading = read(&document, &crate::workflow::Library::default(), &kinds::specs(), &Files::default());
     assert!(found.is_empty() && reading.problems.is_empty(), "{found:#?} {:#?}", reading.problems);
     compile(&reading.workflow.unwrap(), BTreeMap::new()).unwrap();
 }

@@ -84,7 +84,7 @@ proptest! {
         graph[0].0.insert(last);
         let source = crate::diagnostic::Source { name: "t".into(), text: text(&graph) };
         let (document, _) = crate::syntax::parse(crate::diagnostic::SourceId(0), &source);
-        let reading = crate::workflow::read(&document, &crate::workflow::tests::kinds::specs(), &crate::workflow::Files::default());
+        let reading = crate::workflow::read(&document, &crate::workflow::Library::default(), &crate::workflow::tests::kinds::specs(), &crate::workflow::Files::default());
         prop_assert!(reading.problems.iter().any(|problem| problem.code == "L214"));
         prop_assert!(reading.workflow.is_none());
     }

@@ -76,8 +76,10 @@ fn only_components_that_a_step_uses_are_loaded() {
          for-each i in=\"[1]\" as=g {{ step a uses=far.x }}\n"
     );
     let (document, _) = syntax::parse(SourceId(0), &Source { name: "w.kdl".into(), text });
-    let used: Vec<(String, ComponentSource)> =
-        components_used(&document).into_iter().map(|used| (used.name, used.source)).collect();
+    let used: Vec<(String, ComponentSource)> = components_used(&document, &crate::workflow::Library::default())
+        .into_iter()
+        .map(|used| (used.name, used.source))
+        .collect();
     assert_eq!(
         used,
         [

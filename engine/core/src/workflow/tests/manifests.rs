@@ -14,8 +14,8 @@ fn with_file(yaml: &str) -> Reading {
     let source = Source { name: "t.kdl".into(), text: STEP.into() };
     let (document, _) = syntax::parse(SourceId(0), &source);
     let file = (SourceId(1), Source { name: "m.yaml".into(), text: yaml.into() });
-    let files = Files { read: [("m.yaml".to_owned(), Ok(vec![file]))].into() };
-    read(&document, &kinds::specs(), &files)
+    let files = Files { read: [((SourceId(0), "m.yaml".to_owned()), Ok(vec![file]))].into() };
+    read(&document, &crate::workflow::Library::default(), &kinds::specs(), &files)
 }
 
 /// The documents of the one manifest.
@@ -83,11 +83,11 @@ fn what_is_wrong_in_a_file_is_shown_in_that_file() {
 fn a_file_that_is_not_at_hand_is_asked_for_once_and_one_that_cannot_be_read_is_a_problem() {
     let source = Source { name: "t.kdl".into(), text: STEP.into() };
     let (document, _) = syntax::parse(SourceId(0), &source);
-    let first = read(&document, &kinds::specs(), &Files::default());
+    let first = read(&document, &crate::workflow::Library::default(), &kinds::specs(), &Files::default());
     assert_eq!(first.wanted.iter().map(|path| path.value.as_str()).collect::<Vec<_>>(), ["m.yaml"]);
     assert!(first.workflow.is_none() && first.problems.is_empty());
-    let files = Files { read: [("m.yaml".to_owned(), Err("there is no such file".to_owned()))].into() };
-    let second = read(&document, &kinds::specs(), &files);
+    let files = Files { read: [((SourceId(0), "m.yaml".to_owned()), Err("there is no such file".to_owned()))].into() };
+    let second = read(&document, &crate::workflow::Library::default(), &kinds::specs(), &files);
     assert_eq!(second.problems[0].code, "L239");
     assert!(second.problems[0].message.contains("no such file"));
 }

@@ -16,7 +16,7 @@ pub(crate) fn reading(text: &str) -> (Reading, Source) {
     let source = Source { name: "test.kdl".into(), text: text.into() };
     let (document, problems) = syntax::parse(SourceId(0), &source);
     assert!(problems.is_empty(), "the test's own text: {problems:?}\n{text}");
-    (read(&document, &kinds::specs(), &Files::default()), source)
+    (read(&document, &crate::workflow::Library::default(), &kinds::specs(), &Files::default()), source)
 }
 
 pub(crate) fn workflow(text: &str) -> Workflow {
