@@ -39,8 +39,8 @@ pub fn plan(args: PlanArgs, config: &Config, roof: &Roof) -> Result<Exit, CliErr
             let clusters = session::look_at_clusters(state.plan(), &origin, &state_dir, config).await?;
             let (remark, _) = unbounded_channel();
             let secrets = Arc::new(session::secrets(&origin, &state_dir, config, &clusters, remark)?);
-            let Clusters { handles, identities } = clusters;
-            let desk = Desk { run, registry, clusters: handles, secrets, cancel: CancellationToken::new() };
+            let Clusters { handles, identities, late } = clusters;
+            let desk = Desk { run, registry, clusters: handles, late, secrets, cancel: CancellationToken::new() };
             Ok::<(Forecast, _), CliError>((forecast::gather(&state, &desk).await, identities))
         })?
     };

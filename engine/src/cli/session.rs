@@ -27,6 +27,7 @@ use crate::report::setting::{Identity, Pin};
 use crate::report::summary::{Output, OutputValue};
 use crate::report::{Ending, Reporter, RunView, Setting, json, live, plain, quiet};
 use crate::run::attempt::Desk;
+use crate::run::late::LateClusters;
 use crate::run::runner::{Left, Means, Opening, RunError, Runner};
 use crate::run::secrets::SecretStore;
 use crate::seal::{Keystore, SealKeySource};
@@ -36,6 +37,8 @@ use crate::wasm::Compiler;
 pub struct Clusters {
     pub handles: BTreeMap<String, ClusterHandle>,
     pub identities: Vec<Identity>,
+    /// Those that are opened while the run goes on.
+    pub late: Arc<LateClusters>,
 }
 
 /// Opens every cluster of the plan and checks who it is. Nothing has been written to any of them before all are known.
@@ -74,8 +77,10 @@ async fn open(
         lock: plan.lock.clone(),
         keeps_first_use,
     };
-    let opened = open_all(&plan.clusters, &settings).await?;
-    let mut clusters = Clusters { handles: BTreeMap::new(), identities: Vec::new() };
+    let at_hand: Vec<PlannedCluster> = plan.clusters.iter().filter(|cluster| cluster.from.is_none()).cloned().collect();
+    let opened = open_all(&at_hand, &settings).await?;
+    let late = Arc::new(LateClusters::new(plan, settings));
+    let mut clusters = Clusters { handles: BTreeMap::new(), identities: Vec::new(), late };
     for one in opened {
         if let Some(note) = &one.note {
             print::tell(&format!("note: {note}\n"));
@@ -199,6 +204,7 @@ impl Session<'_> {
             run: run.clone(),
             registry: Arc::clone(&registry),
             clusters: clusters.handles,
+            late: clusters.late,
             secrets: Arc::new(secrets),
             cancel: CancellationToken::new(),
         };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine_core::plan::PlannedCluster;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config};
@@ -9,6 +10,7 @@ use steps_sdk::value::ClusterName;
 
 use super::error::OpenError;
 use super::kubeconfig::Chosen;
+use super::workspace;
 
 /// How long each part of an opening may take.
 #[derive(Debug, Clone, Copy)]
@@ -61,14 +63,29 @@ pub(super) async fn client(cluster: &ClusterName, chosen: &Chosen, limits: Limit
 
 /// Asks the cluster who it is. The only request that is made before the answer is known.
 pub(super) async fn identity(
-    cluster: &ClusterName,
+    planned: &PlannedCluster,
     chosen: &Chosen,
     client: Client,
     limits: Limits,
 ) -> Result<String, OpenError> {
-    let (cluster, context) = (cluster.clone(), chosen.context.clone());
-    let namespaces = Api::<Namespace>::all(client);
-    let answer = tokio::time::timeout(limits.answer, namespaces.get_metadata(IDENTITY_NAMESPACE)).await;
+    let (cluster, context) = (planned.name.clone(), chosen.context.clone());
+    let asked = async {
+        match planned.workspace {
+            Some(_) => workspace::logical_cluster(client).await,
+            None => {
+                let namespaces = Api::<Namespace>::all(client);
+                let found = namespaces.get_metadata(IDENTITY_NAMESPACE).await?;
+                Ok(found.metadata.uid.filter(|uid| !uid.is_empty()))
+            }
+        }
+    };
+    let no_identity = |source| match planned.workspace.clone() {
+        Some(workspace) => {
+            OpenError::NoWorkspace { cluster: cluster.clone(), context: context.clone(), workspace, source }
+        }
+        None => OpenError::NoIdentity { cluster: cluster.clone(), context: context.clone(), source },
+    };
+    let answer = tokio::time::timeout(limits.answer, asked).await;
     let answer = match answer {
         Ok(answer) => answer,
         Err(elapsed) => {
@@ -81,15 +98,12 @@ pub(super) async fn identity(
         }
     };
     match answer {
-        Ok(namespace) => {
-            let uid = namespace.metadata.uid.filter(|uid| !uid.is_empty());
-            uid.ok_or(OpenError::NoIdentity { cluster, context, source: None })
-        }
+        Ok(identity) => identity.ok_or_else(|| no_identity(None)),
         Err(kube::Error::Api(status)) if status.code == 401 => {
             Err(OpenError::SignedOut { cluster, context, source: Box::new(kube::Error::Api(status)) })
         }
         Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
-            Err(OpenError::NoIdentity { cluster, context, source: Some(Box::new(kube::Error::Api(status))) })
+            Err(no_identity(Some(Box::new(kube::Error::Api(status)))))
         }
         Err(kube::Error::Auth(error)) => {
             Err(OpenError::SignedOut { cluster, context, source: Box::new(kube::Error::Auth(error)) })

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use miette::Diagnostic;
+use steps_sdk::StepError;
 use steps_sdk::value::ClusterName;
 use thiserror::Error;
 
@@ -28,6 +29,10 @@ pub enum OpenError {
     #[error("{} for cluster `{cluster}` is not a kubeconfig{}", path.display(), at_line(*line))]
     #[diagnostic(code(C003), help("`kubectl config view --kubeconfig {}` shows what kubectl makes of it", path.display()))]
     NotKubeconfig { cluster: ClusterName, path: PathBuf, line: Option<u64> },
+
+    #[error("what is given as the kubeconfig of cluster `{cluster}` is none{}", at_line(*line))]
+    #[diagnostic(code(C013), help("`kubeconfig from=` takes the whole text of a kubeconfig, as a secret"))]
+    NotMade { cluster: ClusterName, line: Option<u64> },
 
     #[error("cluster `{cluster}`: {problem}")]
     #[diagnostic(code(C004), help("{help}"))]
@@ -88,6 +93,19 @@ pub enum OpenError {
     NoIdentity {
         cluster: ClusterName,
         context: String,
+        #[source]
+        source: Option<Box<kube::Error>>,
+    },
+
+    #[error("cluster `{cluster}` (context `{context}`) has no workspace `{workspace}` that says who it is")]
+    #[diagnostic(
+        code(C014),
+        help("the identity of a workspace is its LogicalCluster: check the path, and that this user may read it")
+    )]
+    NoWorkspace {
+        cluster: ClusterName,
+        context: String,
+        workspace: String,
         #[source]
         source: Option<Box<kube::Error>>,
     },
@@ -160,9 +178,50 @@ impl OpenError {
             | OpenError::Unreachable { cluster, .. }
             | OpenError::SignedOut { cluster, .. }
             | OpenError::NoIdentity { cluster, .. }
+            | OpenError::NotMade { cluster, .. }
+            | OpenError::NoWorkspace { cluster, .. }
             | OpenError::Pin { cluster, .. } => cluster,
             OpenError::WrongCluster(wrong) => &wrong.cluster,
         }
+    }
+}
+
+impl OpenError {
+    /// For a step that works on a cluster which is opened while the run goes on. A cluster that was just made may not answer yet, and may
+    /// not yet accept what it will.
+    pub fn of_step(&self) -> StepError {
+        let text = self.to_string();
+        let code = self.code().map(|code| code.to_string()).unwrap_or_default();
+        let error = match self {
+            OpenError::Unreachable { .. }
+            | OpenError::SignInTooLong { .. }
+            | OpenError::SignedOut { .. }
+            | OpenError::NoIdentity { .. }
+            | OpenError::NoWorkspace { .. } => StepError::transient(&code, text),
+            OpenError::WrongCluster(_) => StepError::needs_person(&code, text),
+            OpenError::NoKubeconfig { .. }
+            | OpenError::Unreadable { .. }
+            | OpenError::NotKubeconfig { .. }
+            | OpenError::NotMade { .. }
+            | OpenError::Context { .. }
+            | OpenError::Unusable { .. }
+            | OpenError::Pin { .. } => StepError::permanent(&code, text),
+        };
+        let error = match (self, self.help()) {
+            (OpenError::WrongCluster(wrong), _) => match &wrong.pinned_by {
+                PinnedBy::Workflow => error.help("if the cluster was replaced, change its `identity` in the workflow"),
+                PinnedBy::FirstUse(path) => {
+                    error.help(format!("if the cluster was replaced, remove the kept identity {}", path.display()))
+                }
+            },
+            (_, Some(help)) => error.help(help.to_string()),
+            (_, None) => error,
+        };
+        match std::error::Error::source(self) {
+            Some(source) => error.caused_by(source),
+            None => error,
+        }
+        .not_started()
     }
 }
 

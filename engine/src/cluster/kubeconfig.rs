@@ -14,6 +14,7 @@ use steps_sdk::value::ClusterName;
 
 use super::Settings;
 use super::error::OpenError;
+use super::workspace;
 
 /// A context of a kubeconfig: enough to make a client of.
 #[derive(Debug, Clone)]
@@ -30,7 +31,32 @@ pub(super) fn choose(planned: &PlannedCluster, settings: &Settings) -> Result<Ch
     let files = files(planned, settings)?;
     let merged = merge(&planned.name, &files)?;
     let asked = settings.contexts.get(&planned.name.0).or(planned.kubeconfig.context.as_ref());
-    take_context(&planned.name, merged, asked)
+    take_context(&planned.name, merged, asked).map(|chosen| chosen.within(planned))
+}
+
+/// The same for a kubeconfig that is at hand.
+pub(super) fn made(planned: &PlannedCluster, text: &[u8], settings: &Settings) -> Result<Chosen, OpenError> {
+    let not_one = |line| OpenError::NotMade { cluster: planned.name.clone(), line };
+    let text = std::str::from_utf8(text).map_err(|_| not_one(None))?;
+    let config = Kubeconfig::from_yaml(text).map_err(|error| match error {
+        KubeconfigError::Parse(error) => not_one(error.location().map(|place| place.line())),
+        _ => not_one(None),
+    })?;
+    let asked = settings.contexts.get(&planned.name.0).or(planned.kubeconfig.context.as_ref());
+    take_context(&planned.name, config, asked).map(|chosen| chosen.within(planned))
+}
+
+impl Chosen {
+    /// Led to the workspace that the plan addresses, if it is one.
+    fn within(mut self, planned: &PlannedCluster) -> Chosen {
+        if let Some(path) = &planned.workspace {
+            self.server = workspace::address(&self.server, path);
+            for cluster in self.kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+                cluster.server = Some(self.server.clone());
+            }
+        }
+        self
+    }
 }
 
 /// A kubeconfig of this one context, for programs that understand nothing else. Certificates and keys that lie in files stay there,

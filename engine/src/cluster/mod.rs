@@ -5,6 +5,7 @@
 //!  connect.rs     a client of a context, and the identity of what answers it
 //!  pins.rs        identities that were trusted on first use
 //!  open.rs        open_all: every cluster of a plan, all problems at once
+//!  workspace.rs   kcp workspaces: their addresses, and who they are
 //!  secret.rs      one key of a Kubernetes Secret
 //!  error.rs       what can go wrong, in words
 //! ```
@@ -22,6 +23,7 @@ mod kubeconfig;
 mod open;
 mod pins;
 pub mod secret;
+mod workspace;
 
 #[cfg(test)]
 mod fake;
@@ -34,7 +36,7 @@ use std::path::PathBuf;
 use steps_sdk::context::ClusterHandle;
 
 pub use error::{OpenError, PinnedBy, WrongCluster};
-pub use open::open_all;
+pub use open::{open_all, open_made};
 
 /// What opening clusters depends on besides the plan: values that were read at the roof.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine_core::plan::PlannedCluster;
 use futures::future::join_all;
 use kube::Client;
-use steps_sdk::context::ClusterHandle;
+use steps_sdk::context::{ClusterHandle, SecretBytes};
 use steps_sdk::value::ClusterName;
 
 use super::connect::{self, Limits};
@@ -45,6 +45,23 @@ pub(super) async fn open_within(
     }
     let notes: Vec<_> = known.iter().map(|one| same_cluster(one, &known)).collect();
     Ok(known.into_iter().zip(notes).map(|(one, note)| one.opened(note)).collect())
+}
+
+/// One cluster whose kubeconfig a step has made, or that is kept as a secret.
+pub async fn open_made(
+    planned: &PlannedCluster,
+    kubeconfig: &SecretBytes,
+    settings: &Settings,
+) -> Result<ClusterHandle, OpenError> {
+    let chosen = kubeconfig::made(planned, kubeconfig.expose(), settings)?;
+    let one = prove(planned, chosen, settings, Limits::default()).await?;
+    if let Some(wrong) = mismatch(&one, &[]) {
+        return Err(wrong);
+    }
+    if settings.keeps_first_use {
+        keep(&one, settings)?;
+    }
+    Ok(one.opened(None).handle)
 }
 
 /// A cluster that has said who it is.
@@ -103,10 +120,20 @@ impl Met {
 }
 
 async fn meet(planned: &PlannedCluster, settings: &Settings, limits: Limits) -> Result<Met, OpenError> {
-    let expected = Expected::of(planned, settings)?;
     let chosen = kubeconfig::choose(planned, settings)?;
+    prove(planned, chosen, settings, limits).await
+}
+
+/// Asks who it is that the context leads to.
+async fn prove(
+    planned: &PlannedCluster,
+    chosen: Chosen,
+    settings: &Settings,
+    limits: Limits,
+) -> Result<Met, OpenError> {
+    let expected = Expected::of(planned, settings)?;
     let client = connect::client(&planned.name, &chosen, limits).await?;
-    let found = connect::identity(&planned.name, &chosen, client.clone(), limits).await?;
+    let found = connect::identity(planned, &chosen, client.clone(), limits).await?;
     Ok(Met { name: planned.name.clone(), chosen, client, found, expected })
 }
 

@@ -86,6 +86,8 @@ fn cluster(name: &str, context: Option<&str>, identity: Option<&str>) -> Planned
     PlannedCluster {
         name: ClusterName(name.into()),
         kubeconfig: KubeconfigSource { context: context.map(Into::into), file: None, env: None },
+        from: None,
+        workspace: None,
         identity: identity.map(Into::into),
         at: Place::new(SourceId(0), 0, 0),
     }
@@ -378,4 +380,69 @@ async fn one_key_of_a_secret_is_read_and_what_is_missing_is_named() {
     let error = secret::read_key(&client, "dns", "tsig", "kye").await.unwrap_err();
     assert_eq!(error.message, "Secret dns/tsig has no key `kye`");
     assert_eq!(error.help.as_deref(), Some("it has algorithm, key"));
+}
+
+fn made(server: &str) -> steps_sdk::context::SecretBytes {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "kcp",
+        "contexts": [{ "name": "kcp", "context": { "cluster": "kcp", "user": "admin" } }],
+        "clusters": [{ "name": "kcp", "cluster": { "server": server } }],
+        "users": [{ "name": "admin", "user": { "token": "a-token" } }],
+    });
+    steps_sdk::context::SecretBytes::new(config.to_string().into_bytes())
+}
+
+fn workspace(path: &str) -> PlannedCluster {
+    PlannedCluster { workspace: Some(path.into()), ..cluster("kcp", None, None) }
+}
+
+#[tokio::test]
+async fn a_cluster_that_a_step_makes_is_opened_with_what_was_made() {
+    let world = World::new();
+    let fake = FakeCluster::that(Says::Uid(A));
+    let open = async |planned: &PlannedCluster, kubeconfig| {
+        super::open_made(planned, &kubeconfig, &world.settings).await.map(|handle| handle.identity)
+    };
+    let kcp = cluster("kcp", None, None);
+    assert_eq!(open(&kcp, made(&fake.server)).await.unwrap(), A);
+    assert_eq!(world.pins(), 1, "its identity is kept like any other");
+    let other = FakeCluster::that(Says::Uid(B));
+    let error = open(&kcp, made(&other.server)).await.unwrap_err().of_step();
+    assert_eq!((error.code.as_str(), error.class), ("C010", steps_sdk::ErrorClass::NeedsPerson));
+    let help = error.help.unwrap();
+    assert!(
+        help.starts_with("if the cluster was replaced, remove the kept identity"),
+        "other clusters have been written to: {help}"
+    );
+
+    let garbage = steps_sdk::context::SecretBytes::new(b"users: [ {name: a, token: not-to-be-seen".to_vec());
+    let error = open(&kcp, garbage).await.unwrap_err().of_step();
+    assert_eq!((error.code.as_str(), error.class), ("C013", steps_sdk::ErrorClass::Permanent));
+    assert!(!format!("{error:?}").contains("not-to-be-seen"), "{error:?}");
+
+    let away = open(&cluster("away", None, None), made("http://127.0.0.1:9")).await.unwrap_err().of_step();
+    assert_eq!((away.code.as_str(), away.class, away.not_started), ("C007", steps_sdk::ErrorClass::Transient, true));
+}
+
+#[tokio::test]
+async fn a_workspace_is_a_cluster_of_its_own() {
+    let world = World::new();
+    let annotated = json!({ "apiVersion": "core.kcp.io/v1alpha1", "kind": "LogicalCluster",
+        "metadata": { "name": "cluster", "annotations": { "kcp.io/cluster": "2hc0xyz" } } });
+    let fake = FakeCluster::that(Says::Object(annotated));
+    let server = format!("{}/clusters/root", fake.server);
+    let handle = super::open_made(&workspace("root:org"), &made(&server), &world.settings).await.unwrap();
+    assert_eq!(handle.identity, "2hc0xyz");
+    assert_eq!(fake.requests(), ["GET /clusters/root:org/apis/core.kcp.io/v1alpha1/logicalclusters/cluster"]);
+    let written = handle.kubeconfig().unwrap();
+    let text = std::str::from_utf8(written.expose()).unwrap();
+    assert!(text.contains("/clusters/root:org\""), "programs are led there too: {text}");
+    // A context of this machine may lead to a kcp as well.
+    world.kubeconfig(".kube/config", &[("kcp", &fake.server)]);
+    assert_eq!(world.open(&[workspace("root:org")]).await.unwrap()[0].handle.identity, "2hc0xyz");
+    let none = FakeCluster::that(Says::Status(403));
+    let error =
+        super::open_made(&workspace("root:no"), &made(&none.server), &world.settings).await.map(drop).unwrap_err();
+    assert_eq!(code(&error), "C014");
+    assert!(error.to_string().contains("`root:no`"), "{error}");
 }

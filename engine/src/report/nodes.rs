@@ -3,12 +3,19 @@
 const DOCUMENT: &str = include_str!("../../../docs/language.md");
 
 /// Nodes, and the heading of the section that tells of them.
-const NODES: [(&str, &str); 6] = [
+const NODES: [(&str, &str); 13] = [
+    ("call", "Templates"),
+    ("cluster", "Clusters"),
     ("for-each", "Groups of steps"),
     ("grant", "Custom steps"),
+    ("include", "Included files"),
+    ("input", "Inputs and types"),
     ("limits", "Custom steps"),
+    ("param", "Templates"),
     ("secret", "Secrets"),
     ("step", "Steps"),
+    ("template", "Templates"),
+    ("type", "Inputs and types"),
     ("use", "Custom steps"),
 ];
 

@@ -52,6 +52,12 @@ fn head(sheet: &mut Sheet<'_>, forecast: &Forecast, setting: &PlanSetting) {
             Some(identity) => {
                 format!("{} = {}, uid {}", cluster.name, words::clean(&identity.context), words::clean(&identity.uid))
             }
+            None if cluster.is_late() => {
+                let steps: Vec<String> =
+                    cluster.made_by().iter().map(|step| words::clean(step.as_str()).into_owned()).collect();
+                format!("{}, made by {}", cluster.name, steps.join(", "))
+            }
+            None if cluster.from.is_some() => format!("{}, opened when it is first needed", cluster.name),
             None => format!("{}, not asked", cluster.name),
         };
         sheet.push_fit(Line::new().with(Style::Quiet, "  cluster  ").text(text));

@@ -96,6 +96,8 @@ fn empty_plan() -> Plan {
     let cluster = |name: &str| PlannedCluster {
         name: ClusterName(name.into()),
         kubeconfig: KubeconfigSource { context: Some(format!("kind-{name}")), ..KubeconfigSource::default() },
+        from: None,
+        workspace: None,
         identity: None,
         at: Place::new(SourceId(0), 0, 0),
     };

@@ -13,6 +13,7 @@ use steps_sdk::spec::TimeLimit;
 use steps_sdk::{StepError, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::late::{LateClusters, ToOpen};
 use super::secrets::SecretStore;
 use super::verbs::{Limit, Setting};
 use crate::journal::{RunDir, values};
@@ -26,6 +27,7 @@ pub struct Desk {
     pub run: RunId,
     pub registry: Arc<Registry>,
     pub clusters: BTreeMap<String, ClusterHandle>,
+    pub late: Arc<LateClusters>,
     pub secrets: Arc<SecretStore>,
     pub cancel: CancellationToken,
 }
@@ -83,6 +85,7 @@ impl Desk {
             inputs,
             notes,
             clusters: self.clusters_of(step)?,
+            to_open: ToOpen { kubeconfigs: BTreeMap::new(), late: Arc::clone(&self.late) },
             secrets: Arc::clone(&self.secrets),
             cancel: self.cancel.child_token(),
             limit,
@@ -103,7 +106,7 @@ impl Desk {
 
     fn clusters_of(&self, step: &PlannedStep) -> Result<Clusters, StepError> {
         let mut handles = Vec::with_capacity(step.clusters.len());
-        for name in &step.clusters {
+        for name in step.clusters.iter().filter(|name| !self.late.contains(name)) {
             let handle = self.clusters.get(&name.0).cloned();
             handles.push(
                 handle.ok_or_else(|| {

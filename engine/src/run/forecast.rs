@@ -1,13 +1,14 @@
 //! Asks every step's `preview`, so that `plan` can show what a run would do. Nothing is written anywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine_core::id::{StepId, StepIndex};
 use engine_core::plan::{Expectation, Forecast, Plan, PlannedStep, StepForecast};
 use engine_core::run::{Prepared, RunState};
 use futures::StreamExt;
 use steps_sdk::outcome::{Certainty, Change, ChangeAction, Preview};
-use steps_sdk::{StepError, Value};
+use steps_sdk::value::ClusterName;
+use steps_sdk::{Secret, StepError, Value};
 
 use super::attempt::Desk;
 use super::verbs::{self, Answer, Verb};
@@ -28,32 +29,32 @@ pub async fn gather(state: &RunState, desk: &Desk) -> Forecast {
 pub fn offline(state: &RunState, run: &engine_core::id::RunId) -> Forecast {
     let plan = state.plan();
     let steps = plan.steps.iter().enumerate().map(|(i, step)| match known(state, run, StepIndex(i)) {
-        Known::Inputs(_) => StepForecast { expected: Expectation::NotAsked, waits_for: Vec::new() },
-        Known::Settled(expected) => StepForecast { waits_for: waits_for(step, &expected), expected },
+        Known::Start { .. } => StepForecast { expected: Expectation::NotAsked, waits_for: Vec::new() },
+        Known::Settled(expected) => StepForecast { waits_for: waits_for(plan, step, &expected), expected },
     });
     Forecast { steps: steps.collect(), plan: plan.as_ref().clone() }
 }
 
 enum Known {
-    Inputs(Value),
+    Start { inputs: Value, kubeconfigs: BTreeMap<ClusterName, Secret> },
     Settled(Expectation),
 }
 
 fn known(state: &RunState, run: &engine_core::id::RunId, index: StepIndex) -> Known {
     let step = state.plan().step(index);
-    if !step.late_references().is_empty() {
+    if !state.plan().awaited(step).is_empty() {
         return Known::Settled(Expectation::Later);
     }
     match state.prepare(index, run) {
-        Prepared::Start { inputs, .. } => Known::Inputs(inputs),
+        Prepared::Start { inputs, kubeconfigs, .. } => Known::Start { inputs, kubeconfigs },
         Prepared::Skip { because } => Known::Settled(Expectation::Skipped { because }),
         Prepared::Fail(error) => Known::Settled(Expectation::Failed(error)),
     }
 }
 
-fn waits_for(step: &PlannedStep, expected: &Expectation) -> Vec<StepId> {
+fn waits_for(plan: &Plan, step: &PlannedStep, expected: &Expectation) -> Vec<StepId> {
     match expected {
-        Expectation::Later => step.late_references().into_iter().collect(),
+        Expectation::Later => plan.awaited(step).into_iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -62,16 +63,21 @@ async fn foresee(state: &RunState, desk: &Desk, index: StepIndex) -> StepForecas
     let step = state.plan().step(index);
     let expected = match known(state, &desk.run, index) {
         Known::Settled(expected) => expected,
-        Known::Inputs(inputs) => match preview(desk, step, inputs).await {
+        Known::Start { inputs, kubeconfigs } => match preview(desk, step, inputs, kubeconfigs).await {
             Ok(preview) => Expectation::Previewed(preview),
             Err(error) => Expectation::Failed(error),
         },
     };
-    StepForecast { waits_for: waits_for(step, &expected), expected }
+    StepForecast { waits_for: waits_for(state.plan(), step, &expected), expected }
 }
 
-async fn preview(desk: &Desk, step: &PlannedStep, inputs: Value) -> Result<Preview, StepError> {
-    let setting = desk.side_call(step, inputs, Default::default())?;
+async fn preview(
+    desk: &Desk,
+    step: &PlannedStep,
+    inputs: Value,
+    kubeconfigs: BTreeMap<ClusterName, Secret>,
+) -> Result<Preview, StepError> {
+    let setting = desk.side_call(step, inputs, Default::default())?.opening(kubeconfigs);
     match verbs::call(setting, Verb::Preview, |_| {}).await? {
         Answer::Previewed(preview) => Ok(preview),
         other => unreachable!("`preview` was called and answered {other:?}"),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  secrets.rs    opens secrets for steps, and keeps what they generate
+//!  late.rs       opens the clusters that steps make
 //!  verbs.rs      one call of any verb: deadline, cancellation, panic -> StepError
 //!  attempt.rs    from a planned step to the call of its kind
 //!  step_log.rs   what an attempt says, on disk
@@ -14,6 +15,7 @@
 
 pub mod attempt;
 pub mod forecast;
+pub mod late;
 pub mod runner;
 pub mod secrets;
 mod step_log;

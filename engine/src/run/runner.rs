@@ -306,12 +306,13 @@ impl<'r> Runner<'r> {
         match self.state.prepare(index, &self.run) {
             Prepared::Skip { because } => self.happen(Event::StepSkipped { step: step.id.clone(), because }),
             Prepared::Fail(error) => self.fail(failed(error)),
-            Prepared::Start { inputs, digest } => {
+            Prepared::Start { inputs, digest, kubeconfigs } => {
                 let record = self.state.record(index);
                 let attempt = record.attempt + 1;
                 self.effects.insert(index, step.effect.for_inputs(&inputs));
                 match self.means.desk.attempt(&step, inputs, record.memo.clone(), attempt) {
                     Ok(setting) => {
+                        let setting = setting.opening(kubeconfigs);
                         self.happen(Event::StepStarted { step: step.id.clone(), attempt, inputs: digest })?;
                         self.then.push(Then::Call { index, setting: Box::new(setting) });
                         Ok(())

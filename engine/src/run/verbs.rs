@@ -14,12 +14,13 @@ use steps_sdk::context::{
     CallIdentity, Clusters, Evaluator, LogLevel, Request, RequestSender, StepContext, Surroundings,
 };
 use steps_sdk::native::StepHandler;
-use steps_sdk::value::{Predicate, Span};
-use steps_sdk::{Outcome, Preview, StepError, Value, Verdict};
+use steps_sdk::value::{ClusterName, Predicate, Span};
+use steps_sdk::{Outcome, Preview, Secret, StepError, Value, Verdict};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::late::ToOpen;
 use super::secrets::SecretStore;
 
 /// How long a cancelled step may take to reach a safe point.
@@ -72,12 +73,24 @@ pub struct Setting {
     pub identity: CallIdentity,
     pub inputs: Value,
     pub notes: BTreeMap<String, Value>,
+    /// Those that are open.
     pub clusters: Clusters,
+    /// Those that are opened first, as a part of the call.
+    pub to_open: ToOpen,
     pub secrets: Arc<SecretStore>,
     pub cancel: CancellationToken,
     pub limit: Limit,
     /// What the file says in `wait for=`, for the wait after an action.
     pub wait_for: Option<Duration>,
+}
+
+impl Setting {
+    /// With the kubeconfigs of clusters that steps have made.
+    #[must_use]
+    pub fn opening(mut self, kubeconfigs: BTreeMap<ClusterName, Secret>) -> Setting {
+        self.to_open.kubeconfigs = kubeconfigs;
+        self
+    }
 }
 
 /// How long a call may take.
@@ -99,7 +112,7 @@ impl Limit {
 
 /// Calls the verb and sees it through. `said` gets what the step says meanwhile.
 pub async fn call(setting: Setting, verb: Verb, said: impl Fn(Said) + Send) -> Result<Answer, StepError> {
-    let Setting { handler, identity, inputs, notes, clusters, secrets, cancel, limit, wait_for } = setting;
+    let Setting { handler, identity, inputs, notes, clusters, to_open, secrets, cancel, limit, wait_for } = setting;
     let (requests, inbox) = RequestSender::channel();
     let (deadline, deadline_seen) = watch::channel(Instant::now() + limit.duration());
     let owner = identity.owner.clone();
@@ -110,8 +123,17 @@ pub async fn call(setting: Setting, verb: Verb, said: impl Fn(Said) + Send) -> R
         clusters,
         evaluator: Evaluator::new(evaluate),
     };
-    let context = StepContext::new(identity, requests, around);
-    let work = AssertUnwindSafe(perform(handler.as_ref(), &context, verb, inputs)).catch_unwind();
+    let opener = Arc::clone(&secrets);
+    let work = async move {
+        let mut around = around;
+        if !to_open.kubeconfigs.is_empty() {
+            let opened = to_open.open(&opener).await?;
+            around.clusters = Clusters::new(around.clusters.iter().cloned().chain(opened));
+        }
+        let context = StepContext::new(identity, requests, around);
+        perform(handler.as_ref(), &context, verb, inputs).await
+    };
+    let work = AssertUnwindSafe(work).catch_unwind();
     let desk = Desk { inbox, deadline, limit, wait_for, waited_for: None, owner, secrets, said };
     tokio::pin!(work);
     desk.attend(work, cancel).await

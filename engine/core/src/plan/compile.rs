@@ -15,6 +15,7 @@ use crate::diagnostic::{Problem, Spanned};
 use crate::id::Digest;
 use crate::limits::{PARALLEL_DEFAULT, PER_CLUSTER_DEFAULT, WAIT_FOR_DEFAULT_MS};
 use crate::workflow::names::FILE;
+use crate::workflow::outside::not_a_workspace;
 use crate::workflow::{RetryFields, Step, Workflow, Written};
 
 /// Fills in the inputs, opens the groups, computes what is known, orders the steps. All problems come at once.
@@ -25,26 +26,29 @@ pub fn compile(workflow: &Workflow, given: BTreeMap<String, InputValue>) -> Resu
         return Err(problems);
     }
     let roots = roots(workflow, &values);
-    let (known, groups) = open::open(workflow, roots, &mut problems);
+    let (mut known, groups) = open::open(workflow, roots, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
+    known.fold_kubeconfigs();
     let lock = lock(&known, &mut problems);
     let clusters = clusters(&known, &mut problems);
     let components = component::components(&known, &mut problems);
     let steps = Planner { known: &known, lock: &lock, components: &components }.steps(&mut problems);
     let outputs = outputs(&known, &mut problems);
-    problems.extend(known.problems_of_calls());
+    problems.extend(known.problems());
     if !problems.is_empty() {
         return Err(problems);
     }
+    let kinds = kinds(workflow, &steps);
+    let steps = order::sort(steps).map_err(|circle| vec![made_by_itself(&clusters, &circle)])?;
     let mut plan = Plan {
         format: PLAN_FORMAT,
         workflow: workflow.name.value.clone(),
         lock,
         digest: Digest::of_bytes(&[]),
-        kinds: kinds(workflow, &steps),
-        steps: order::sort(steps),
+        kinds,
+        steps,
         groups,
         clusters,
         components,
@@ -117,10 +121,37 @@ fn clusters(known: &Known<'_>, problems: &mut Vec<Problem>) -> Vec<PlannedCluste
     let plan = |cluster: &crate::workflow::ClusterDecl| PlannedCluster {
         name: ClusterName(cluster.name.value.clone()),
         kubeconfig: cluster.kubeconfig.clone(),
+        from: known.kubeconfigs.get(&cluster.name.value).map(|folded| folded.input.clone()),
+        workspace: cluster.workspace.as_ref().and_then(|path| workspace(known, path, problems)),
         identity: cluster.identity.as_ref().and_then(|uid| early_text(known, uid, "the cluster's uid", problems)),
         at: cluster.at,
     };
     known.workflow.clusters.iter().map(plan).collect()
+}
+
+fn workspace(known: &Known<'_>, written: &Written, problems: &mut Vec<Problem>) -> Option<String> {
+    let path = early_text(known, written, "the cluster's workspace", problems)?;
+    if let Some((message, help)) = not_a_workspace(&path) {
+        problems.push(Problem::error("P006", written.at, message).label("computed from the inputs").help(help));
+    }
+    Some(path)
+}
+
+/// Circles between steps were looked for before the clusters of computed `on`s were known.
+fn made_by_itself(clusters: &[PlannedCluster], circle: &[PlannedStep]) -> Problem {
+    let is_on = |cluster: &&PlannedCluster| {
+        let made_by = cluster.made_by();
+        circle
+            .iter()
+            .any(|step| step.clusters.contains(&cluster.name) && circle.iter().any(|other| made_by.contains(&other.id)))
+    };
+    let cluster = clusters.iter().find(is_on).expect("nothing but a cluster that a step makes can close a circle here");
+    let names: Vec<&str> = circle.iter().chain(circle.first()).map(|step| step.id.as_str()).collect();
+    let message =
+        format!("cluster `{}` is made by a step that waits for a step on it: {}", cluster.name, names.join(" → "));
+    Problem::error("P014", cluster.at, message)
+        .related(circle[0].at, format!("`{}` stands here", circle[0].id))
+        .help("give the step another cluster, or make the kubeconfig in a step that needs nothing of this cluster")
 }
 
 fn outputs(known: &Known<'_>, problems: &mut Vec<Problem>) -> Vec<PlannedOutput> {
@@ -169,6 +200,7 @@ impl Planner<'_> {
         self.explicit_needs(step, site, &mut folder);
         self.touch_granted(step, &mut folder);
         let Folder { mut needs, clusters, .. } = folder;
+        self.known.wait_for_clusters(&clusters, &mut needs);
         let under = self.known.conditions(site, &mut needs);
         PlannedStep {
             owner: format!("engine/{}/{id}", self.lock),

@@ -16,7 +16,13 @@ pub(super) fn of(plan: &Plan) -> Digest {
         .clusters
         .iter()
         .map(|cluster| {
-            (cluster.name.0.clone(), json!({ "kubeconfig": cluster.kubeconfig, "identity": cluster.identity }))
+            (
+                cluster.name.0.clone(),
+                json!({
+                    "kubeconfig": cluster.kubeconfig, "from": cluster.from.as_ref().map(of_input),
+                    "workspace": cluster.workspace, "identity": cluster.identity,
+                }),
+            )
         })
         .collect();
     // Not where the bytes came from: the digest says which they are.

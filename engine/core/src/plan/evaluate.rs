@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, json};
-use steps_sdk::Value;
+use steps_sdk::value::ClusterName;
+use steps_sdk::{Secret, Value};
 
 use super::types::{Bound, Input, Late, Plan, PlannedOutput, PlannedStep, TextPart};
 use crate::diagnostic::Place;
@@ -45,6 +46,26 @@ pub struct EvaluateError {
 /// The inputs that the step's kind is called with.
 pub fn evaluate_inputs(step: &PlannedStep, facts: &Facts<'_>) -> Result<Value, EvaluateError> {
     evaluate(&step.inputs, &Surroundings { facts, element: None })
+}
+
+/// Where the kubeconfigs are of the clusters that a step works on and that are no contexts of this machine.
+pub fn evaluate_kubeconfigs(
+    plan: &Plan,
+    step: &PlannedStep,
+    facts: &Facts<'_>,
+) -> Result<BTreeMap<ClusterName, Secret>, EvaluateError> {
+    let mut kubeconfigs = BTreeMap::new();
+    for cluster in plan.clusters.iter().filter(|cluster| step.clusters.contains(&cluster.name)) {
+        let Some(from) = &cluster.from else { continue };
+        let value = evaluate(from, &Surroundings { facts, element: None })?;
+        let secret = serde_json::from_value(value).map_err(|error| EvaluateError {
+            at: cluster.at,
+            message: format!("the kubeconfig of cluster `{}` is no secret: {error}", cluster.name),
+            help: Some("`from=` takes what a step gives as a secret, or a declared secret by its name".to_owned()),
+        })?;
+        kubeconfigs.insert(cluster.name.clone(), secret);
+    }
+    Ok(kubeconfigs)
 }
 
 /// The first condition that keeps the step from running, those of the calls around it before its own.

@@ -23,6 +23,8 @@ pub(super) struct Known<'w> {
     /// `inputs`, `clusters`, and each secret by its place.
     pub roots: BTreeMap<String, Value>,
     pub tree: Tree,
+    /// Of the clusters that have one: the kubeconfig that a step gives, or a secret.
+    pub kubeconfigs: BTreeMap<String, Folded>,
 }
 
 /// A value that others refer to: what a call is given, or gives.

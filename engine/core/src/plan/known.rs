@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use steps_sdk::Value;
+use steps_sdk::value::ClusterName;
 
 use super::fold::{Folded, Folder, Known};
-use super::tree::{Condition, OpenCall, Opening, SiteId};
+use super::tree::{Condition, OpenCall, Opening, ROOT, SiteId};
 use super::types::{Input, Late, NeedRule};
 use crate::diagnostic::Problem;
 use crate::id::StepId;
@@ -94,6 +95,21 @@ impl Known<'_> {
         })
     }
 
+    /// Folds the kubeconfigs that steps give; every site is open by then.
+    pub fn fold_kubeconfigs(&mut self) {
+        let with_source = self.workflow.clusters.iter().filter_map(|cluster| Some((cluster, cluster.from.as_ref()?)));
+        self.kubeconfigs = with_source
+            .map(|(cluster, from)| (cluster.name.value.clone(), self.folded(ROOT, |folder| folder.written(from))))
+            .collect();
+    }
+
+    /// What a step waits for because of the clusters that it works on.
+    pub fn wait_for_clusters(&self, clusters: &[ClusterName], needs: &mut BTreeMap<StepId, NeedRule>) {
+        for made in clusters.iter().filter_map(|cluster| self.kubeconfigs.get(&cluster.0)) {
+            made.needs.iter().for_each(|(step, rule)| super::fold::wait(needs, step.clone(), *rule));
+        }
+    }
+
     fn folded(&self, site: SiteId, fold: impl FnOnce(&mut Folder<'_, '_>) -> Input) -> Folded {
         let mut problems = Vec::new();
         let mut folder = Folder::new(self, site, &mut problems);
@@ -106,9 +122,10 @@ impl Known<'_> {
         self.tree.site(site).outer.expect("a call stands somewhere")
     }
 
-    /// What is wrong with what calls are given and give, when all of it was looked at.
-    pub fn problems_of_calls(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+    /// What is wrong with what calls are given and give, and with kubeconfigs that steps give.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> =
+            self.kubeconfigs.values().flat_map(|kubeconfig| kubeconfig.problems.clone()).collect();
         for (index, site) in self.tree.sites.iter().enumerate() {
             let Opening::Call(call) = &site.opening else { continue };
             let at = SiteId(index);

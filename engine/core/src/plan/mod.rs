@@ -35,7 +35,9 @@ mod tree;
 mod types;
 
 pub use compile::compile;
-pub use evaluate::{EvaluateError, Fact, Facts, evaluate_inputs, evaluate_outputs, evaluate_when};
+pub use evaluate::{
+    EvaluateError, Fact, Facts, evaluate_inputs, evaluate_kubeconfigs, evaluate_outputs, evaluate_when,
+};
 pub use forecast::{Expectation, Forecast, StepForecast};
 pub use inputs::InputValue;
 pub use types::*;

@@ -22,7 +22,7 @@ pub(super) fn open<'w>(
     roots: BTreeMap<String, Value>,
     problems: &mut Vec<Problem>,
 ) -> (Known<'w>, Vec<PlannedGroup>) {
-    let known = Known { workflow, roots, tree: Tree::new() };
+    let known = Known { workflow, roots, tree: Tree::new(), kubeconfigs: BTreeMap::new() };
     let mut opener = Opener { known, groups: Vec::new(), count: 0, problems };
     opener.fill(ROOT);
     let Opener { known, groups, count, problems } = opener;

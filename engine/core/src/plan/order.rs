@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BinaryHeap};
 use super::types::PlannedStep;
 use crate::id::StepId;
 
-/// Sorts steps that are in the order of the file. The same file always gives the same order.
+/// Sorts steps that are in the order of the file. The same file always gives the same order. The error is a circle in the order of its
+/// needs, each step before what it waits for.
 ///
 /// # Panics
-/// When needs run in a circle or name no step: a workflow without errors has neither.
-pub(super) fn sort(steps: Vec<PlannedStep>) -> Vec<PlannedStep> {
+/// When a need names no step: a workflow without errors has none.
+pub(super) fn sort(steps: Vec<PlannedStep>) -> Result<Vec<PlannedStep>, Vec<PlannedStep>> {
     let index: BTreeMap<StepId, usize> =
         steps.iter().enumerate().map(|(position, step)| (step.id.clone(), position)).collect();
     let mut successors: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
@@ -34,6 +35,22 @@ pub(super) fn sort(steps: Vec<PlannedStep>) -> Vec<PlannedStep> {
             }
         }
     }
-    assert!(waiting.iter().all(Option::is_none), "the workflow was checked for circles before its groups were opened");
-    sorted
+    if let Some(start) = waiting.iter().flatten().next() {
+        return Err(circle(start, &waiting, &index));
+    }
+    Ok(sorted)
+}
+
+/// Every step that is left waits for another that is left: following them leads back to one that was met.
+fn circle(start: &PlannedStep, waiting: &[Option<PlannedStep>], index: &BTreeMap<StepId, usize>) -> Vec<PlannedStep> {
+    let mut way: Vec<&PlannedStep> = vec![start];
+    loop {
+        let last = way.last().expect("it begins with a step");
+        let next = last.needs.iter().find_map(|need| waiting[index[&need.step]].as_ref());
+        let next = next.expect("a step that is left waits for one that is left");
+        if let Some(first) = way.iter().position(|step| step.id == next.id) {
+            return way[first..].iter().map(|step| (*step).clone()).collect();
+        }
+        way.push(next);
+    }
 }

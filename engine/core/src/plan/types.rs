@@ -227,6 +227,12 @@ impl Default for RetryPolicy {
 pub struct PlannedCluster {
     pub name: ClusterName,
     pub kubeconfig: KubeconfigSource,
+    /// The kubeconfig itself, as a secret, in place of a file. It comes late when a step makes the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Input>,
+    /// The kcp workspace that is addressed, by its absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     /// UID of `kube-system`; without it the first use is trusted and kept.
     pub identity: Option<String>,
     pub at: Place,
@@ -268,8 +274,33 @@ impl Plan {
         std::iter::successors(step.group.as_ref(), |member| self.groups[member.group].outer.as_ref())
     }
 
+    /// The steps whose outputs or outcomes a step's inputs, conditions and clusters refer to: before they have ended nothing can be
+    /// said about it.
+    pub fn awaited(&self, step: &PlannedStep) -> BTreeSet<StepId> {
+        let mut found = step.late_references();
+        let clusters = self.clusters.iter().filter(|cluster| step.clusters.contains(&cluster.name));
+        clusters.for_each(|cluster| found.extend(cluster.made_by()));
+        found
+    }
+
     pub fn index_of(&self, id: &StepId) -> Option<StepIndex> {
         self.steps.iter().position(|step| step.id == *id).map(StepIndex)
+    }
+}
+
+impl PlannedCluster {
+    /// The steps that it does not exist before.
+    pub fn made_by(&self) -> BTreeSet<StepId> {
+        let mut found = BTreeSet::new();
+        if let Some(from) = &self.from {
+            from.visit_late(&mut |late| late.steps(&mut found));
+        }
+        found
+    }
+
+    /// It can be opened only when its kubeconfig has been made.
+    pub fn is_late(&self) -> bool {
+        self.from.as_ref().is_some_and(|from| !matches!(from, Input::Known(_) | Input::Secret(_)))
     }
 }
 
@@ -280,7 +311,7 @@ impl PlannedStep {
     }
 
     /// The steps whose outputs or outcomes its inputs and its `when` refer to.
-    pub fn late_references(&self) -> BTreeSet<StepId> {
+    fn late_references(&self) -> BTreeSet<StepId> {
         let mut found = BTreeSet::new();
         self.inputs.visit_late(&mut |late| late.steps(&mut found));
         self.conditions().for_each(|when| when.steps(&mut found));

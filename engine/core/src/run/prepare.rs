@@ -1,10 +1,13 @@
 //! The last look before a step starts: its `when`, its inputs, and whether an earlier outcome of it is stale.
 
-use steps_sdk::{Effect, EffectOf, StepError, Value};
+use std::collections::BTreeMap;
+
+use steps_sdk::value::ClusterName;
+use steps_sdk::{Effect, EffectOf, Secret, StepError, Value};
 
 use super::state::{RunState, StepState};
 use crate::id::{Digest, RunId, StepIndex, Timestamp};
-use crate::plan::{EvaluateError, Facts, evaluate_inputs, evaluate_when};
+use crate::plan::{EvaluateError, Facts, evaluate_inputs, evaluate_kubeconfigs, evaluate_when};
 
 /// What becomes of a step whose turn has come.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +15,8 @@ pub enum Prepared {
     Start {
         inputs: Value,
         digest: Digest,
+        /// Of the clusters that it works on and that are opened with what a step has made, or with a secret.
+        kubeconfigs: BTreeMap<ClusterName, Secret>,
     },
     Skip {
         because: String,
@@ -31,8 +36,12 @@ impl RunState {
             Ok(Some(when)) => return Prepared::Skip { because: format!("when `{}` is false", when.text) },
             Err(error) => return Prepared::Fail(failure(error, "when")),
         }
+        let kubeconfigs = match evaluate_kubeconfigs(&self.plan, step, &facts) {
+            Ok(kubeconfigs) => kubeconfigs,
+            Err(error) => return Prepared::Fail(failure(error, "cluster")),
+        };
         match evaluate_inputs(step, &facts) {
-            Ok(inputs) => Prepared::Start { digest: Digest::of_value(&inputs), inputs },
+            Ok(inputs) => Prepared::Start { digest: Digest::of_value(&inputs), inputs, kubeconfigs },
             Err(error) => Prepared::Fail(failure(error, "inputs")),
         }
     }

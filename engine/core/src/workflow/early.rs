@@ -80,7 +80,7 @@ pub(super) fn check_args(checker: &mut Checker<'_>, call: &Call, template: usize
                     }
                 }
             }
-            Mention::Step(..) => {}
+            Mention::Step(..) | Mention::Cluster(..) => {}
         });
         for (path, at) in params {
             let around = workflow.names.template_of(call.scope).expect("params are known in templates only");

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::names::{KeyOf, Member, Names, OpenedBy, Root, ScopeId};
+use super::names::{FILE, KeyOf, Member, Names, OpenedBy, Root, ScopeId};
 use super::recursion;
 use super::types::Workflow;
 use super::wording;
-use super::written::{Formula, Mention, Written};
+use super::written::{Content, Formula, Mention, Written};
 use crate::diagnostic::{Place, Problem, Spanned};
 use crate::expr::PathRef;
 
@@ -32,6 +32,8 @@ pub(super) enum By {
     Needs,
     /// The `needs` of a group around the step.
     GroupNeeds,
+    /// It works on a cluster that the other makes.
+    Cluster,
 }
 
 /// What is looked at, one after the other.
@@ -112,14 +114,14 @@ fn members(workflow: &Workflow) -> Vec<Member> {
 
 fn edges_of(workflow: &Workflow, member: Member, problems: &mut Vec<Problem>) -> Vec<Edge> {
     let names = &workflow.names;
-    let (when, body, needs, scope): (_, &Written, _, ScopeId) = match member {
+    let (when, on, body, needs, scope): (_, _, &Written, _, ScopeId) = match member {
         Member::Step(step) => {
             let step = &workflow.steps[step];
-            (&step.when, &step.body, &step.needs, step.scope)
+            (&step.when, step.on.as_ref(), &step.body, &step.needs, step.scope)
         }
         Member::Call(call) => {
             let call = &workflow.calls[call];
-            (&call.when, &call.args, &call.needs, call.scope)
+            (&call.when, None, &call.args, &call.needs, call.scope)
         }
         Member::Group(_) => unreachable!("a group has no edges of its own"),
     };
@@ -132,11 +134,16 @@ fn edges_of(workflow: &Workflow, member: Member, problems: &mut Vec<Problem>) ->
     if let Some(when) = when {
         add(when, &[]);
     }
-    let mut named = Vec::new();
+    let (mut named, mut clusters) = (Vec::new(), Vec::new());
     body.visit(&mut |mention| match mention {
         Mention::Formula(formula, variables) => add(formula, variables),
         Mention::Step(name, at) => named.push(Spanned::new(name.to_owned(), at)),
+        Mention::Cluster(name, at) => clusters.push(Spanned::new(name.to_owned(), at)),
     });
+    if let Some(Written { content: Content::Cluster(name), at }) = on {
+        clusters.push(Spanned::new(name.clone(), *at));
+    }
+    edges.extend(clusters.iter().flat_map(|cluster| edges_of_cluster(workflow, cluster)));
     for name in &named {
         if let Some((_, to @ Member::Step(_))) = names.find(&name.value, scope) {
             edges.push(Edge { to, at: name.at, by: By::Reference { all: true } });
@@ -193,6 +200,21 @@ fn edges_of_path(
             Vec::new()
         }
     }
+}
+
+/// The steps that make a cluster. Which one a computed `on` names is known to the plan only, which looks for circles again.
+fn edges_of_cluster(workflow: &Workflow, cluster: &Spanned<String>) -> Vec<Edge> {
+    let declared = workflow.clusters.iter().find(|declared| declared.name.value == cluster.value);
+    let Some(Content::Formula(formula)) =
+        declared.and_then(|declared| declared.from.as_ref()).map(|from| &from.content)
+    else {
+        return Vec::new();
+    };
+    let found = formula
+        .references()
+        .into_iter()
+        .flat_map(|path| edges_of_path(&workflow.names, formula, &path, FILE, |_| false));
+    found.map(|edge| Edge { at: cluster.at, by: By::Cluster, ..edge }).collect()
 }
 
 /// What a name in `needs` stands for; for a group everything in it. `of_group`: it is the group of this name that needs it.

@@ -16,7 +16,7 @@
 //!  example.rs   how a field is written that was left out
 //!  fit.rs       whether a value fits a schema
 //!  link.rs      edges between steps, and circles; recursion.rs, templates that call themselves
-//!  check.rs     types, absence, secrets; absence.rs, early.rs, infer.rs, outer.rs and taint.rs for it
+//!  check.rs     types, absence, secrets; scope.rs, absence.rs, early.rs, infer.rs, outer.rs and taint.rs for it
 //!  wording.rs   problems that several of these report
 //! ```
 //!
@@ -46,11 +46,12 @@ mod list;
 mod manifest;
 pub(crate) mod names;
 mod outer;
-mod outside;
+pub(crate) mod outside;
 pub(crate) mod permit;
 mod read;
 mod recursion;
 mod scalar;
+mod scope;
 pub(crate) mod settings;
 mod shared;
 mod specs;

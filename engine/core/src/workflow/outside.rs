@@ -1,7 +1,7 @@
 //! The nodes that name what lies outside the file: `secret` and `cluster`; and `output`, which leaves it.
 
 use steps_sdk::Secret;
-use steps_sdk::schema::{Format, Schema, Shape};
+use steps_sdk::schema::{Format, Reference, Schema, Shape};
 
 use super::decode::{Body, Decoder};
 use super::fields::{self, Form, check_form};
@@ -18,6 +18,7 @@ const CLUSTER: Form =
     Form { what: "a cluster", args_max: 1, props: &[], children: &["kubeconfig", "identity", "workspace"] };
 const KUBECONFIG: Form =
     Form { what: "`kubeconfig`", args_max: 0, props: &["context", "file", "env", "from"], children: &[] };
+const WORKSPACE: Form = Form { what: "`workspace`", args_max: 1, props: &[], children: &[] };
 const OUTPUT: Form = Form { what: "an output", args_max: usize::MAX, props: &["secret"], children: &[] };
 const IDENTITY: Form = Form { what: "`identity`", args_max: 0, props: &["uid"], children: &[] };
 
@@ -63,13 +64,14 @@ pub(super) fn clusters(document: &Document, decoder: &mut Decoder<'_>) -> Vec<Cl
 fn cluster(node: &Node, decoder: &mut Decoder<'_>) -> Option<ClusterDecl> {
     check_form(node, &CLUSTER, decoder.problems);
     let name = declared(node)?;
-    let kubeconfig =
-        only_child(node, "kubeconfig", decoder.problems).map(|child| kubeconfig(child, decoder)).unwrap_or_default();
-    if let Some(workspace) = node.child("workspace") {
-        decoder.problems.push(wording::unsupported(workspace.name.at, "a kcp workspace as a cluster"));
-    }
+    decoder.subject = "cluster".to_owned();
+    let kubeconfig_node = only_child(node, "kubeconfig", decoder.problems);
+    let from = kubeconfig_node.and_then(|child| child.prop("from"));
+    let from = from.map(|prop| decoder.arg(&prop.value, &Schema::of(Shape::Reference(Reference::Secret)), "from"));
+    let kubeconfig = kubeconfig_node.map(|child| kubeconfig(child, decoder)).unwrap_or_default();
+    let workspace = only_child(node, "workspace", decoder.problems).and_then(|child| workspace(child, decoder));
     let identity = only_child(node, "identity", decoder.problems).and_then(|child| identity(child, decoder));
-    Some(ClusterDecl { name, kubeconfig, identity, at: node.head() })
+    Some(ClusterDecl { name, kubeconfig, from, workspace, identity, at: node.head() })
 }
 
 fn kubeconfig(node: &Node, decoder: &mut Decoder<'_>) -> KubeconfigSource {
@@ -77,10 +79,6 @@ fn kubeconfig(node: &Node, decoder: &mut Decoder<'_>) -> KubeconfigSource {
     let mut source = KubeconfigSource::default();
     for prop in &node.props {
         let name = prop.name.value.as_str();
-        if name == "from" {
-            decoder.problems.push(wording::unsupported(prop.name.at, "a kubeconfig that a step makes"));
-            continue;
-        }
         let field = match name {
             "context" => &mut source.context,
             "file" => &mut source.file,
@@ -89,13 +87,40 @@ fn kubeconfig(node: &Node, decoder: &mut Decoder<'_>) -> KubeconfigSource {
         };
         *field = fields::text(&prop.value, &format!("`{name}`"), decoder.problems).map(|text| text.value);
     }
-    if let (Some(_), Some(env)) = (&source.file, node.prop("env")) {
+    let mut places = ["file", "env", "from"].iter().filter_map(|name| node.prop(name));
+    if let (Some(first), Some(second)) = (places.next(), places.next()) {
         decoder.problems.push(
-            Problem::error("L205", env.name.at, "a kubeconfig is in one place")
-                .help("`file=` names the file, `env=` names the variable that does: use one of them"),
+            Problem::error("L205", second.name.at, "a kubeconfig is in one place")
+                .related(first.name.at, "first given here")
+                .help("`file=` names the file, `env=` the variable that does, `from=` a secret: use one of them"),
         );
     }
     source
+}
+
+/// `workspace "root:${inputs.org}"`. One that is written out is held to its form now, a computed one by the plan.
+fn workspace(node: &Node, decoder: &mut Decoder<'_>) -> Option<Written> {
+    check_form(node, &WORKSPACE, decoder.problems);
+    let arg = fields::only_arg(node, "`workspace`", decoder.problems)?;
+    let written = decoder.arg(arg, &Schema::of(Shape::String(Format::Plain)), "workspace");
+    if let Some(path) = written.as_literal().as_ref().and_then(|value| value.as_str())
+        && let Some((message, help)) = not_a_workspace(path)
+    {
+        decoder.problems.push(Problem::error("L233", arg.at, message).help(help));
+    }
+    Some(written)
+}
+
+/// Why a text is not the absolute path of a kcp workspace, and what to do.
+pub(crate) fn not_a_workspace(path: &str) -> Option<(String, &'static str)> {
+    let is_name = |name: &str| {
+        let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        !name.is_empty() && name.chars().all(is_inner) && !name.starts_with('-') && !name.ends_with('-')
+    };
+    (!path.split(':').all(is_name)).then(|| {
+        let message = format!("`{path}` is not the path of a kcp workspace");
+        (message, "paths are absolute and made of names with `:` between them: `root:org:team`")
+    })
 }
 
 fn identity(node: &Node, decoder: &mut Decoder<'_>) -> Option<Written> {

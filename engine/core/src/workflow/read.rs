@@ -163,7 +163,7 @@ fn checked(mut workflow: Workflow, idle: &BTreeSet<usize>, problems: &mut Vec<Pr
             Look::Template(template) => checker.check_template(template),
         }
     }
-    checker.check_outputs();
+    checker.check_late();
     let early = checker.early;
     for (look, written) in settled {
         match look {

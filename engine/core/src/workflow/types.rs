@@ -69,6 +69,10 @@ pub struct SecretDecl {
 pub struct ClusterDecl {
     pub name: Spanned<String>,
     pub kubeconfig: KubeconfigSource,
+    /// The kubeconfig itself, as a secret: one that is declared, or what a step gives.
+    pub from: Option<Written>,
+    /// The kcp workspace that is addressed, by its absolute path: a text over inputs.
+    pub workspace: Option<Written>,
     /// A text over inputs, or null for none.
     pub identity: Option<Written>,
     pub at: Place,

@@ -112,15 +112,16 @@ impl Written {
     }
 }
 
-/// Something in a value that may refer to a step.
+/// Something in a value that may refer to a step, or to a cluster that a step makes.
 pub(crate) enum Mention<'w> {
     /// With the variables of the repetitions around it.
     Formula(&'w Formula, &'w [&'w str]),
     Step(&'w str, Place),
+    Cluster(&'w str, Place),
 }
 
 impl Written {
-    /// Shows every formula and every step that is named, outermost first.
+    /// Shows every formula and every step and cluster that is named, outermost first.
     pub(crate) fn visit<'w>(&'w self, visitor: &mut dyn FnMut(Mention<'_>)) {
         self.visit_under(&mut Vec::new(), visitor);
     }
@@ -129,6 +130,7 @@ impl Written {
         match &self.content {
             Content::Formula(formula) => visitor(Mention::Formula(formula, variables)),
             Content::Step(name) => visitor(Mention::Step(name, self.at)),
+            Content::Cluster(name) => visitor(Mention::Cluster(name, self.at)),
             Content::List(items) => items.iter().for_each(|item| item.visit_under(variables, visitor)),
             Content::Map(fields) => fields.iter().for_each(|(_, field)| field.visit_under(variables, visitor)),
             Content::Repeat(repeat) => {
@@ -137,7 +139,7 @@ impl Written {
                 repeat.items.iter().for_each(|item| item.visit_under(variables, visitor));
                 variables.pop();
             }
-            Content::Literal(_) | Content::Cluster(_) | Content::Secret(_) => {}
+            Content::Literal(_) | Content::Secret(_) => {}
         }
     }
 }

@@ -32,6 +32,8 @@ pub async fn clusters(case: &Case, args: &ClusterArgs, config: &Config) -> Resul
                 context: Some(contexts.get(&name.0).unwrap_or(&name.0).clone()),
                 ..KubeconfigSource::default()
             },
+            from: None,
+            workspace: None,
             identity: None,
             at: nowhere,
         })

@@ -1,5 +1,6 @@
 //! What is settled before a run goes on, and before it ends: steps in doubt, and holds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,10 @@ impl Runner<'_> {
         let unknown = |why: String| What::Judged(Verdict::Unknown(why));
         self.asked += 1;
         let setting = match self.state.prepare(index, &self.run) {
-            Prepared::Start { inputs, .. } => self.means.desk.side_call(&step, inputs, record.memo.clone()),
+            Prepared::Start { inputs, kubeconfigs, .. } => {
+                let setting = self.means.desk.side_call(&step, inputs, record.memo.clone());
+                setting.map(|setting| setting.opening(kubeconfigs))
+            }
             Prepared::Skip { because } => Err(StepError::permanent("E107", because)),
             Prepared::Fail(error) => Err(error),
         };
@@ -71,16 +75,16 @@ impl Runner<'_> {
         let record = self.state.record(index);
         let hold = record.holds.get(&name).expect("decide names only holds that are open");
         let (data, notes) = (hold.data.clone(), record.memo.clone());
-        let inputs = match self.state.prepare(index, &self.run) {
-            Prepared::Start { inputs, .. } => inputs,
-            Prepared::Skip { .. } | Prepared::Fail(_) => Value::Null,
+        let (inputs, kubeconfigs) = match self.state.prepare(index, &self.run) {
+            Prepared::Start { inputs, kubeconfigs, .. } => (inputs, kubeconfigs),
+            Prepared::Skip { .. } | Prepared::Fail(_) => (Value::Null, BTreeMap::new()),
         };
         let (outbox, desk) = (self.outbox.clone(), Arc::clone(&self.means.desk));
         self.calls.spawn(async move {
             let what = loop {
                 let verb = Verb::Release { name: name.clone(), data: data.clone() };
                 let given_back = match desk.release_call(&step, inputs.clone(), notes.clone()) {
-                    Ok(setting) => verbs::call(setting, verb, |_| {}).await,
+                    Ok(setting) => verbs::call(setting.opening(kubeconfigs.clone()), verb, |_| {}).await,
                     Err(error) => Err(error),
                 };
                 let Err(error) = given_back else {

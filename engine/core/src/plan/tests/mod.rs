@@ -1,5 +1,6 @@
 //! From files and inputs to plans, and from plans and facts to values.
 
+mod clusters;
 mod components;
 mod digest;
 mod evaluate;

@@ -63,6 +63,24 @@ proptest! {
     }
 
     #[test]
+    fn steps_mean_the_same_in_a_template_that_is_called(graph in graphs()) {
+        let alone = try_plan(&text(&graph), &[]).unwrap();
+        let steps = text(&graph).replacen("workflow generated\n", "", 1);
+        let called = format!("workflow generated\ntemplate t {{\n{steps}}}\nfor-each k in=\"['a', 'b']\" as=g {{ call c uses=t }}\n");
+        let called = try_plan(&called, &[]).unwrap();
+        prop_assert_eq!(called.steps.len(), 2 * alone.steps.len());
+        for key in ["a", "b"] {
+            let inside = called.steps.iter().filter(|step| step.group.as_ref().is_some_and(|member| member.key == key));
+            for (step, alone) in inside.zip(&alone.steps) {
+                prop_assert_eq!(step.id.to_string(), format!("g[{key}].c.{}", alone.id));
+                let needs: Vec<String> = step.needs.iter().map(|need| need.step.to_string()).collect();
+                let wanted: Vec<String> = alone.needs.iter().map(|need| format!("g[{key}].c.{}", need.step)).collect();
+                prop_assert_eq!(needs, wanted);
+            }
+        }
+    }
+
+    #[test]
     fn the_order_of_the_file_does_not_change_the_digest(graph in graphs(), places in proptest::collection::vec(any::<u32>(), 25)) {
         let mut shuffled = graph.clone();
         for (step, place) in shuffled.iter_mut().zip(places) {

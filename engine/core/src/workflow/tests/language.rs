@@ -138,7 +138,25 @@ fn secrets_and_clusters_say_where_they_are() {
     );
     check("cluster a { kubeconfig contxt=x }", &[("L203", "contxt")]);
     check("cluster a { kubeconfig file=a env=B }", &[("L205", "env")]);
-    check("cluster a { kubeconfig from=x; workspace root }", &[("L202", "from"), ("L202", "workspace")]);
+    check("cluster a { kubeconfig file=a from=token }", &[("L205", "from")]);
+    check("cluster a { kubeconfig from=token; workspace root }\nstep b uses=k.apply on=a", &[]);
+    check("cluster a { kubeconfig from=moon }", &[("L211", "moon")]);
+    check("cluster a { kubeconfig from=\"${inputs.domain}\" }", &[("L222", "\"${inputs.domain}\"")]);
+    check("cluster a { workspace \"root:${run.id}\" }", &[("L220", "run.id")]);
+    check("cluster a { workspace \"root:Team\" }", &[("L233", "\"root:Team\"")]);
+    check("cluster a { workspace \"root:${s.text}\" }\nstep s uses=t.every", &[("L220", "s.text")]);
+    let made = "step s uses=p.leaf { common-name x; keep file=\"x\" }\ncluster a { kubeconfig from=\"${s.key}\" }\n";
+    check(made, &[]);
+    check("cluster a { kubeconfig from=\"${s.text}\" }\nstep s uses=t.every", &[("L222", "\"${s.text}\"")]);
+    check(&format!("{made}step b uses=k.apply on=a\nstep c uses=t.every {{ target a; needs b }}"), &[]);
+    check(
+        "step s uses=p.leaf needs=b { common-name x; keep file=\"x\" }\ncluster a { kubeconfig from=\"${s.key}\" }\nstep b uses=k.apply on=a",
+        &[("L214", "b")],
+    );
+    check(
+        "step s uses=p.leaf when=\"inputs.n > 1\" { common-name x; keep file=\"x\" }\ncluster a { kubeconfig from=\"${s.key}\" }",
+        &[("L217", "s.key")],
+    );
     check("cluster a { identity }", &[("L204", "identity")]);
     check("cluster a { identity uid=1 }", &[("L232", "1")]);
     check("cluster a { kubeconfig context=a; kubeconfig context=b }", &[("L235", "kubeconfig")]);
