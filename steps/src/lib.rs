@@ -10,12 +10,15 @@ mod exec;
 mod file;
 mod host;
 mod k8s;
+mod kcp;
 mod pki;
 mod tls;
 mod value;
 
 #[cfg(test)]
 use steps_sdk::testing;
+
+pub use cluster::readiness::{ReadyWhen, rules as readiness_rules};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +34,12 @@ pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
         Arc::new(file::write::Write),
         Arc::new(k8s::apply::Apply),
         Arc::new(k8s::carry::Carry),
+        Arc::new(k8s::scale::Scale),
         Arc::new(k8s::wait::WaitFor),
+        Arc::new(kcp::front_proxy::FrontProxy),
+        Arc::new(kcp::ready::Ready),
+        Arc::new(kcp::root_shard::RootShard),
+        Arc::new(kcp::shard::Shard),
         Arc::new(pki::ca::Ca::default()),
         Arc::new(pki::leaf::Leaf::default()),
         Arc::new(tls::check::Check),

@@ -26,6 +26,8 @@ pub(crate) enum Goal {
     Address,
     /// These keys are among its data.
     Keys(Vec<String>),
+    /// It shall have replicas at all: none is as ready as it gets, and means that nothing runs.
+    Replicas,
 }
 
 /// Judges one look at the object: the first goal that does not hold, or none.
@@ -61,6 +63,7 @@ fn state_of(
         Goal::Absent => return Ok(State::NotYet(leaving(object))),
         Goal::Address => readiness::has_address(object),
         Goal::Keys(keys) => has_keys(object, keys),
+        Goal::Replicas => readiness::has_replicas(object),
         Goal::Ready => return Ok(readiness::ready(reference, object)),
         Goal::Condition { .. } | Goal::Until(_) if let Some(reason) = readiness::stale(object) => {
             return Ok(State::NotYet(reason));
@@ -80,6 +83,25 @@ fn state_of(
             readiness::final_failure(reference, object).map_or(State::NotYet(reason), State::Failed)
         }
         other => other,
+    })
+}
+
+/// Why the goals do not hold now; `None` if they do. One look, without waiting.
+pub(crate) async fn unmet(
+    cluster: &Cluster<'_>,
+    reference: &ObjectRef,
+    goals: &[Goal],
+) -> Result<Option<String>, StepError> {
+    let live = match cluster.served(reference).await? {
+        Some(_) => {
+            let served = cluster.must_be_served(reference).await?;
+            cluster.live(reference, &served).await?
+        }
+        None => None,
+    };
+    Ok(match state(cluster, reference, goals, live.as_ref())? {
+        State::Reached => None,
+        State::NotYet(reason) | State::Failed(reason) => Some(reason),
     })
 }
 
@@ -121,6 +143,7 @@ fn one_in_words(goal: &Goal) -> String {
         Goal::Condition { kind, is } => format!("get to {kind}={is}"),
         Goal::Until(predicate) => format!("come to `{}`", predicate.0),
         Goal::Address => "get an address".into(),
+        Goal::Replicas => "get replicas".into(),
         Goal::Keys(keys) => format!("get the keys {}", keys.join(", ")),
     }
 }

@@ -1,7 +1,10 @@
 //! What ready means for each kind, and which states are final: one table.
 //!
 //! A kind that is not in the table is ready when its condition `Ready` (or else `Available`) says so, and without such a condition
-//! when it exists. Pure functions over the object as the API server shows it.
+//! when it exists. Pure functions over the object as the API server shows it. Kinds of operators are judged in `operators.rs`; the
+//! table says every rule in words too, so that what a wait means can be read without its code.
+
+mod operators;
 
 use serde_json::Value;
 
@@ -19,25 +22,110 @@ pub(crate) enum State {
 
 use State::{Failed, NotYet, Reached};
 
-type Rule = fn(&Value) -> State;
+/// What ready means for one kind, in words: `engine explain` prints these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadyWhen {
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+    pub kind: &'static str,
+    /// Readable after "ready when".
+    pub when: &'static str,
+}
 
-/// Group (empty for the core group), kind, rule.
-const RULES: [(&str, &str, Rule); 14] = [
-    ("", "Namespace", namespace),
-    ("", "PersistentVolumeClaim", claim),
-    ("", "Pod", pod),
-    ("", "Service", service),
-    ("apiextensions.k8s.io", "CustomResourceDefinition", definition),
-    ("apiregistration.k8s.io", "APIService", |object| condition(object, "Available", "True")),
-    ("apps", "DaemonSet", daemon_set),
-    ("apps", "Deployment", deployment),
-    ("apps", "ReplicaSet", replica_set),
-    ("apps", "StatefulSet", stateful_set),
-    ("batch", "Job", job),
-    ("cert-manager.io", "Certificate", |object| condition(object, "Ready", "True")),
-    ("cert-manager.io", "CertificateRequest", certificate_request),
-    ("cert-manager.io", "Issuer", |object| condition(object, "Ready", "True")),
+struct Rule {
+    of: ReadyWhen,
+    judge: fn(&Value) -> State,
+}
+
+const fn rule(group: &'static str, kind: &'static str, when: &'static str, judge: fn(&Value) -> State) -> Rule {
+    Rule { of: ReadyWhen { group, kind, when }, judge }
+}
+
+/// In the order of groups and kinds.
+const RULES: [Rule; 20] = [
+    rule("", "Namespace", "its phase is Active", namespace),
+    rule("", "PersistentVolumeClaim", "its phase is Bound; Lost is final", claim),
+    rule("", "Pod", "it has succeeded, or its condition Ready is True; phase Failed is final", pod),
+    rule("", "Service", "a load balancer has given it an address; of other types: it exists", service),
+    rule(
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        "its condition Established is True; refused names are final",
+        definition,
+    ),
+    rule("apiregistration.k8s.io", "APIService", "its condition Available is True", |object| {
+        condition(object, "Available", "True")
+    }),
+    rule("apps", "DaemonSet", "every node that shall have it has its newest form, available", daemon_set),
+    rule(
+        "apps",
+        "Deployment",
+        "all replicas are of the newest form and available, and no other is left; a progress deadline that is exceeded is final",
+        deployment,
+    ),
+    rule("apps", "ReplicaSet", "all replicas are ready", replica_set),
+    rule(
+        "apps",
+        "StatefulSet",
+        "all replicas are ready and, unless updates are held back, of the newest form",
+        stateful_set,
+    ),
+    rule("batch", "Job", "its condition Complete is True; Failed is final", job),
+    rule(
+        "cert-manager.io",
+        "Certificate",
+        "its condition Ready is True and nothing is being issued; a failed issuance is final",
+        operators::certificate,
+    ),
+    rule(
+        "cert-manager.io",
+        "CertificateRequest",
+        "its condition Ready is True; a refusal is final",
+        operators::certificate_request,
+    ),
+    rule("cert-manager.io", "ClusterIssuer", "its condition Ready is True", |object| {
+        condition(object, "Ready", "True")
+    }),
+    rule("cert-manager.io", "Issuer", "its condition Ready is True", |object| condition(object, "Ready", "True")),
+    rule(
+        "druid.gardener.cloud",
+        "Etcd",
+        "AllMembersReady is True, as many members as replicas have registered, its StatefulSet is ready, and etcd-druid's last operation succeeded; Ready alone is a quorum of whoever has registered",
+        operators::etcd,
+    ),
+    rule(
+        "operator.kcp.io",
+        "FrontProxy",
+        "its condition Available is True for the newest generation; its phase is a remark",
+        operators::kcp_server,
+    ),
+    rule(
+        "operator.kcp.io",
+        "Kubeconfig",
+        "its condition Available is True for the newest generation, which comes with the Secret; its phase is a remark",
+        operators::kcp_kubeconfig,
+    ),
+    rule(
+        "operator.kcp.io",
+        "RootShard",
+        "its condition Available is True for the newest generation; its phase is a remark",
+        operators::kcp_server,
+    ),
+    rule(
+        "operator.kcp.io",
+        "Shard",
+        "its condition Available is True for the newest generation; its phase is a remark",
+        operators::kcp_server,
+    ),
 ];
+
+/// The table in words, and what holds for every other kind.
+pub fn rules() -> (impl Iterator<Item = ReadyWhen>, &'static str) {
+    (
+        RULES.iter().map(|rule| rule.of),
+        "its condition Ready, or else Available, is True; without such a condition, it exists",
+    )
+}
 
 /// Whether the object is ready.
 pub(crate) fn ready(reference: &ObjectRef, object: &Value) -> State {
@@ -45,8 +133,8 @@ pub(crate) fn ready(reference: &ObjectRef, object: &Value) -> State {
         return NotYet(stale);
     }
     let group = reference.group().unwrap_or_default();
-    match RULES.iter().find(|(of, kind, _)| *of == group && *kind == reference.kind) {
-        Some((_, _, rule)) => rule(object),
+    match RULES.iter().find(|rule| rule.of.group == group && rule.of.kind == reference.kind) {
+        Some(rule) => (rule.judge)(object),
         None => any_kind(object),
     }
 }
@@ -95,6 +183,14 @@ pub(crate) fn has_address(object: &Value) -> State {
     match addresses(object).is_empty() {
         false => Reached,
         true => NotYet("no load balancer address yet".into()),
+    }
+}
+
+/// Whether it shall have any replicas.
+pub(crate) fn has_replicas(object: &Value) -> State {
+    match number(object, "/spec/replicas") {
+        Some(0) => NotYet("it shall have no replicas, and the operator calls that available".into()),
+        _ => Reached,
     }
 }
 
@@ -192,6 +288,9 @@ fn deployment(object: &Value) -> State {
     if all > updated {
         return NotYet(format!("{} old replicas are still there", all - updated));
     }
+    if all > wanted {
+        return NotYet(format!("{} replicas too many are still there", all - wanted));
+    }
     match available < wanted {
         true => NotYet(format!("{available} of {wanted} replicas are available")),
         false => Reached,
@@ -240,18 +339,6 @@ fn job(object: &Value) -> State {
             let count = |at: &str| number(object, at).unwrap_or(0);
             NotYet(format!("{} active, {} failed so far", count("/status/active"), count("/status/failed")))
         }
-    }
-}
-
-fn certificate_request(object: &Value) -> State {
-    for (kind, status) in [("Denied", "True"), ("InvalidRequest", "True")] {
-        if let Some(found) = find_condition(object, kind).filter(|found| text(found, "/status") == status) {
-            return Failed(told(found));
-        }
-    }
-    match find_condition(object, "Ready").filter(|ready| text(ready, "/reason") == "Failed") {
-        Some(ready) => Failed(told(ready)),
-        None => condition(object, "Ready", "True"),
     }
 }
 
@@ -339,6 +426,13 @@ mod tests {
                 json!({ "replicas": 2 }),
                 json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }),
                 not_yet("its controller has seen generation 1, the object is at 2"),
+            ),
+            (
+                "apps/v1",
+                "Deployment",
+                json!({ "replicas": 0 }),
+                json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }),
+                not_yet("2 replicas too many are still there"),
             ),
             ("apps/v1", "Deployment", json!({}), json!({}), not_yet("no controller has seen it yet")),
             (
@@ -484,6 +578,13 @@ mod tests {
         ] {
             assert_eq!(state(api_version, kind, spec.clone(), status.clone()), wanted, "{kind} {spec} {status}");
         }
+    }
+
+    #[test]
+    fn the_table_is_in_order_and_says_each_kind_once() {
+        let all: Vec<_> = rules().0.map(|rule| (rule.group, rule.kind)).collect();
+        assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
+        assert!(rules().0.all(|rule| !rule.when.is_empty() && !rule.when.ends_with('.')));
     }
 
     #[test]

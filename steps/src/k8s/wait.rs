@@ -12,8 +12,7 @@ use steps_sdk::value::Predicate;
 use steps_sdk::{Effect, EffectOf, Preview, StepError, Value, Verdict};
 
 use crate::cluster::Cluster;
-use crate::cluster::goal::{self, Goal};
-use crate::cluster::readiness::State;
+use crate::cluster::goal::{Goal, unmet};
 use crate::cluster::reference::{Named, ObjectRef};
 use crate::cluster::shown::shown;
 use crate::cluster::wait::Wait;
@@ -136,21 +135,6 @@ fn read(cluster: &Cluster<'_>, inputs: Inputs) -> Result<(ObjectRef, Vec<Goal>),
         (false, true) => Ok((reference, vec![Goal::Exists])),
         (false, false) => Ok((reference, goals)),
     }
-}
-
-/// Why the goals do not hold now; `None` if they do.
-async fn unmet(cluster: &Cluster<'_>, reference: &ObjectRef, goals: &[Goal]) -> Result<Option<String>, StepError> {
-    let live = match cluster.served(reference).await? {
-        Some(_) => {
-            let served = cluster.must_be_served(reference).await?;
-            cluster.live(reference, &served).await?
-        }
-        None => None,
-    };
-    Ok(match goal::state(cluster, reference, goals, live.as_ref())? {
-        State::Reached => None,
-        State::NotYet(reason) | State::Failed(reason) => Some(reason),
-    })
 }
 
 #[cfg(test)]

@@ -72,6 +72,9 @@ pub(super) fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Response
         };
     };
     let place = Place { version: path.version, plural: plural.clone(), namespace: path.namespace, name };
+    if path.subresource.as_deref() == Some("scale") {
+        return scale(&mut state.store, place, &parts.method, body, &query);
+    }
     match parts.method {
         Method::GET => match state.store.get(&place) {
             Some(object) => ok(200, object.clone()),
@@ -143,6 +146,26 @@ fn patch(
         Ok(merged) if is("dryRun", "All") => ok(200, merged),
         Ok(merged) => ok(if before.is_some() { 200 } else { 201 }, store.put(place, merged)),
     }
+}
+
+/// The subresource through which a count of replicas is read, and written by a merge patch.
+fn scale(
+    store: &mut super::store::Store,
+    place: Place,
+    method: &Method,
+    body: &[u8],
+    query: &HashMap<String, String>,
+) -> Response<Stream> {
+    let Some(mut object) = store.get(&place).cloned() else { return not_found(&place) };
+    if *method == Method::PATCH {
+        let wanted: Value = serde_json::from_slice(body).expect("a body that is JSON");
+        object["spec"]["replicas"] = wanted["spec"]["replicas"].clone();
+        if query.get("dryRun").is_none_or(|dry| dry != "All") {
+            object = store.put(place, object);
+        }
+    }
+    let spec = json!({ "replicas": object["spec"]["replicas"] });
+    ok(200, json!({ "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": object["metadata"], "spec": spec }))
 }
 
 fn delete(store: &mut super::store::Store, place: &Place, options: &Value) -> Response<Stream> {
@@ -236,6 +259,7 @@ struct Path {
     namespace: Option<String>,
     plural: Option<String>,
     name: Option<String>,
+    subresource: Option<String>,
 }
 
 impl Path {
@@ -248,18 +272,20 @@ impl Path {
         };
         let owned = |text: &str| Some(text.to_owned());
         Some(match rest {
-            [] => Path { version, namespace: None, plural: None, name: None },
+            [] => Path { version, namespace: None, plural: None, name: None, subresource: None },
             ["namespaces", namespace, plural, name @ ..] => Path {
                 version,
                 namespace: owned(namespace),
                 plural: owned(plural),
                 name: name.first().map(|name| (*name).to_owned()),
+                subresource: name.get(1).map(|part| (*part).to_owned()),
             },
             [plural, name @ ..] => Path {
                 version,
                 namespace: None,
                 plural: owned(plural),
                 name: name.first().map(|name| (*name).to_owned()),
+                subresource: name.get(1).map(|part| (*part).to_owned()),
             },
         })
     }
