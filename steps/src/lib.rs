@@ -37,6 +37,7 @@ pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
         Arc::new(k8s::scale::Scale),
         Arc::new(k8s::wait::WaitFor),
         Arc::new(kcp::front_proxy::FrontProxy),
+        Arc::new(kcp::kubeconfig::Kubeconfig),
         Arc::new(kcp::ready::Ready),
         Arc::new(kcp::root_shard::RootShard),
         Arc::new(kcp::shard::Shard),

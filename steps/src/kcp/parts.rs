@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use steps_sdk::value::Url;
+use steps_sdk::value::{Span, Url};
 use steps_sdk::{StepError, Value};
 
 use crate::cluster::reference::ObjectRef;
@@ -282,6 +282,12 @@ pub fn of_kind(reference: ObjectRef, kinds: &[&str], cluster: &str) -> Result<(O
         _ => Err(refused(format!("{reference} of {} is not a {}", reference.api_version, kinds.join(" or a ")))
             .help("write the `ref` that the step which made it puts out")),
     }
+}
+
+/// A duration as controllers written in Go write it back: in any other form, their first update would look like a change of ours.
+pub fn go_duration(span: Span) -> String {
+    let seconds = span.0.as_secs();
+    format!("{}h{}m{}s", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 /// Inputs that contradict each other, found before a cluster is asked.
