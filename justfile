@@ -56,7 +56,7 @@ demo:
 lab-build *ARGS:
     cargo run -q -p engine-tests --bin lab -- build {{ARGS}}
 
-# three control planes and a DNS server, as processes
+# three control planes and a DNS server, as processes; --zheng, as root: those of kcp-zheng, in a network of their own
 lab-up *DIR:
     cargo run -q -p engine-tests --bin lab -- up {{DIR}}
 

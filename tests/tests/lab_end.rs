@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "everything in this file is a test or serves one")]
 
+#[allow(dead_code, reason = "its other functions serve the other tests of the lab")]
 mod objects;
 
 use std::fs;

@@ -164,9 +164,9 @@ mod tests {
     fn a_program_of_other_sources_is_outdated() {
         let dir = tempfile::tempdir().unwrap();
         let [certmanager, ..] = &ZHENG;
-        let found = || built(dir.path(), certmanager, "certmanager");
+        let found = || built(dir.path(), certmanager, "cert-manager");
         assert!(matches!(found(), Err(Missing::NotBuilt(_))));
-        fs::write(dir.path().join("certmanager"), "").unwrap();
+        fs::write(dir.path().join("cert-manager"), "").unwrap();
         assert!(matches!(found(), Err(Missing::NotBuilt(_))), "without a stamp nobody knows what it is");
         fs::write(dir.path().join(certmanager.stamp()), "another digest\ngo version\n").unwrap();
         assert!(matches!(found(), Err(Missing::Outdated(_))));

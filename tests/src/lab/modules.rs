@@ -67,7 +67,7 @@ pub static ZHENG: [Module; 3] = [
         name: "certmanager",
         holds: "cert-manager 1.21.2",
         takes: "4 to 8 minutes the first time",
-        programs: &[Program { name: "certmanager", package: "." }],
+        programs: &[Program { name: "cert-manager", package: "." }],
         link: "",
         definitions: &[Definitions {
             module: "github.com/cert-manager/cert-manager",

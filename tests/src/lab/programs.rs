@@ -146,7 +146,7 @@ impl Zheng {
             None => build::built(&settings.programs(), module_of(name), name),
         };
         Ok(Zheng {
-            certmanager: find("certmanager")?,
+            certmanager: find("cert-manager")?,
             kcp: find("kcp")?,
             front_proxy: find("kcp-front-proxy")?,
             helm: find("helm")?,

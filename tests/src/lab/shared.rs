@@ -19,8 +19,26 @@ static SHARED: OnceLock<Option<Lab>> = OnceLock::new();
 ///
 /// `program` is that of the lab: `env!("CARGO_BIN_EXE_lab")`.
 pub fn shared(program: &Path) -> Option<&'static Lab> {
-    let lab = SHARED.get_or_init(|| match Lab::available() {
-        Ok(()) => match guarded(program) {
+    of_binary(program, Lab::available, |dir| Lab::up(dir, &REGIONS))
+}
+
+/// The same with the lab of `lab up --zheng`. The calling thread, a test's, is moved into its network.
+pub fn shared_zheng(program: &Path) -> Option<&'static Lab> {
+    let lab = of_binary(program, Lab::zheng_available, Lab::up_zheng)?;
+    if let Err(error) = lab.enter() {
+        panic!("{}", in_words(&error));
+    }
+    Some(lab)
+}
+
+/// A binary has one lab, of one kind.
+fn of_binary(
+    program: &Path,
+    available: fn() -> Result<(), Missing>,
+    up: fn(&Path) -> Result<Lab, LabError>,
+) -> Option<&'static Lab> {
+    let lab = SHARED.get_or_init(|| match available() {
+        Ok(()) => match guarded(program, up) {
             Ok(lab) => Some(lab),
             Err(error) => panic!("the lab does not come up: {}", in_words(&error)),
         },
@@ -38,7 +56,7 @@ pub fn say_left_out(missing: &Missing) {
     let _ = writeln!(io::stderr(), "tests that need a lab are left out: {missing}");
 }
 
-fn guarded(program: &Path) -> Result<Lab, LabError> {
+fn guarded(program: &Path, up: fn(&Path) -> Result<Lab, LabError>) -> Result<Lab, LabError> {
     let dir = tempfile::Builder::new()
         .prefix("engine-lab-")
         .tempdir()
@@ -55,7 +73,7 @@ fn guarded(program: &Path) -> Result<Lab, LabError> {
         .spawn()
         .map_err(LabError::file(format!("start {}", program.display())))?;
     let pipe = guard.stdin.take().expect("it was asked for");
-    let mut lab = Lab::up(&dir, &REGIONS)?;
+    let mut lab = up(&dir)?;
     lab.life = Life::Guarded { _pipe: pipe };
     Ok(lab)
 }

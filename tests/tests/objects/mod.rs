@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use engine_tests::lab::Lab;
-use kube::api::PostParams;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams, TypeMeta};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde::Serialize;
@@ -23,6 +23,23 @@ pub async fn client(lab: &Lab, context: &str) -> Client {
 
 pub async fn create<K: Clone + Debug + Serialize + DeserializeOwned>(api: Api<K>, value: Value) {
     api.create(&PostParams::default(), &serde_json::from_value(value).unwrap()).await.unwrap();
+}
+
+/// Makes an object of any kind in a namespace; what comes back is what the API server made of it.
+pub async fn create_any(
+    client: &Client,
+    namespace: &str,
+    object: Value,
+    how: &PostParams,
+) -> kube::Result<DynamicObject> {
+    let object: DynamicObject = serde_json::from_value(object).unwrap();
+    any(client, namespace, object.types.as_ref().unwrap()).create(how, &object).await
+}
+
+/// The objects of any kind in a namespace.
+pub fn any(client: &Client, namespace: &str, types: &TypeMeta) -> Api<DynamicObject> {
+    let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(types).unwrap());
+    Api::namespaced_with(client.clone(), namespace, &kind)
 }
 
 /// A container that really runs: Kubernetes' own `agnhost netexec`.
