@@ -5,6 +5,12 @@
 //!
 //! - [`dns`]: an authoritative name server of one zone that takes signed dynamic updates
 //! - [`tls`]: an endpoint that shows a certificate
+//! - [`control`]: what a controller over an API server is made of
+//! - [`operator`]: acts for kcp-operator, and [`druid`] for etcd-druid; `src/bin` makes programs of them by way of [`program`]
 
+pub mod control;
 pub mod dns;
+pub mod druid;
+pub mod operator;
+pub mod program;
 pub mod tls;
