@@ -36,6 +36,7 @@ pub fn builtin() -> Vec<Arc<dyn StepHandler>> {
         Arc::new(k8s::carry::Carry),
         Arc::new(k8s::scale::Scale),
         Arc::new(k8s::wait::WaitFor),
+        Arc::new(kcp::etcd::Etcd),
         Arc::new(kcp::front_proxy::FrontProxy),
         Arc::new(kcp::kubeconfig::Kubeconfig),
         Arc::new(kcp::ready::Ready),

@@ -90,7 +90,8 @@ const RULES: [Rule; 20] = [
     rule(
         "druid.gardener.cloud",
         "Etcd",
-        "AllMembersReady is True, as many members as replicas have registered, its StatefulSet is ready, and etcd-druid's last operation succeeded; Ready alone is a quorum of whoever has registered",
+        "AllMembersReady is True, as many members as replicas have registered, its StatefulSet is ready, and etcd-druid's \
+         last operation succeeded; Ready alone is a quorum of whoever has registered",
         operators::etcd,
     ),
     rule(

@@ -4,10 +4,12 @@
 //! `cluster/readiness`. The operators' phases are never believed. What the kinds have in common is in [`declared`] (the four verbs
 //! over a set of objects) and [`parts`] (inputs that several objects share).
 //!
-//! In the order of a rollout: [`root_shard`] and [`front_proxy`] get addresses, [`ready`] waits until they serve,
+//! In the order of a rollout: [`etcd`] keeps the data, [`root_shard`] and [`front_proxy`] get addresses, [`ready`] waits until they serve,
 //! [`kubeconfig`] lets one in, [`shard`] declares the others.
 
+mod certificates;
 mod declared;
+pub mod etcd;
 pub mod front_proxy;
 pub mod kubeconfig;
 mod parts;
