@@ -71,7 +71,8 @@ impl Lab {
         let mut command = Command::new("unshare");
         command.args(["--net", "sleep", "infinity"]);
         let holder = self.start_outside(&name, &mut command, &self.dir)?;
-        let ours = fs::read_link("/proc/self/ns/net").map_err(LabError::file("look at this process's network"))?;
+        let ours =
+            fs::read_link("/proc/thread-self/ns/net").map_err(LabError::file("look at this thread's network"))?;
         let deadline = Instant::now() + LIMIT;
         while fs::read_link(namespace(&holder)).is_ok_and(|theirs| theirs == ours) && Instant::now() < deadline {
             thread::yield_now();

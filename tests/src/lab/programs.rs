@@ -39,9 +39,9 @@ pub struct Zheng {
 pub enum Missing {
     #[error("the lab needs Linux: it uses namespaces and the whole of 127.0.0.0/8")]
     Linux,
-    #[error("{} is not built for the lab: run `{}` ({}; needs Go)", .0.holds, .0.command, .0.takes)]
+    #[error("the lab's {} is not built ({}): run `{}` ({}; needs Go)", .0.name, .0.holds, .0.command, .0.takes)]
     NotBuilt(&'static Module),
-    #[error("{} was built for the lab from other sources than these: run `{}`", .0.holds, .0.command)]
+    #[error("the lab's {} was built from other sources than these: run `{}`", .0.name, .0.command)]
     Outdated(&'static Module),
     #[error("the DNS server knot is not installed: `apt-get install knot`, or put `knotd` into LAB_PROGRAMS")]
     Knot,
@@ -76,8 +76,8 @@ impl Programs {
 
     /// Those of `lab up --zheng`.
     pub fn find_zheng(settings: &Settings) -> Result<Programs, Missing> {
-        let programs = Programs::find(settings)?;
         may_make_network(settings)?;
+        let programs = Programs::find(settings)?;
         let zheng = Zheng::find(settings)?;
         Ok(Programs { zheng: Some(zheng), ..programs })
     }
