@@ -10,6 +10,8 @@
 
 mod objects;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

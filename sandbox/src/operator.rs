@@ -17,6 +17,8 @@ mod names;
 mod pod;
 pub mod quirks;
 mod status;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 use jiff::Timestamp;
