@@ -25,7 +25,7 @@ pub struct Ready;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Inputs {
-    /// Which: `of "${root.ref}" "${front_proxy.ref}"`.
+    /// Which: `of "${root.ref}"`. May repeat.
     of: Vec<ObjectRef>,
 }
 
