@@ -15,7 +15,7 @@ use crate::control::{self, Action, Kind, World};
 
 /// The flags of every operator. Those that are only taken so that a real command line fits say so.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub struct Flags {
     /// Path of a kubeconfig
     #[arg(long, env = "KUBECONFIG")]
     kubeconfig: PathBuf,
@@ -36,7 +36,7 @@ pub struct Arguments {
     lag: f64,
 }
 
-impl Arguments {
+impl Flags {
     pub fn lag(&self) -> f64 {
         self.lag.clamp(0.0, 10.0)
     }
@@ -59,7 +59,7 @@ enum Error {
 
 /// Runs a controller until it fails (exit code 1) or is told to end (0).
 pub async fn run(
-    arguments: &Arguments,
+    arguments: &Flags,
     manager: &str,
     kinds: &'static [Kind],
     decide: impl FnMut(&World, Timestamp) -> Vec<Action>,
@@ -75,7 +75,7 @@ pub async fn run(
 }
 
 async fn go(
-    arguments: &Arguments,
+    arguments: &Flags,
     manager: &str,
     kinds: &'static [Kind],
     decide: impl FnMut(&World, Timestamp) -> Vec<Action>,
@@ -93,7 +93,7 @@ async fn go(
     Ok(())
 }
 
-async fn client(arguments: &Arguments) -> Result<Client, Error> {
+async fn client(arguments: &Flags) -> Result<Client, Error> {
     let kubeconfig = Kubeconfig::read_from(&arguments.kubeconfig)?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.apply_debug_overrides();

@@ -13,7 +13,7 @@ use sandbox::program;
 #[command(name = "kcp-operator")]
 struct Arguments {
     #[command(flatten)]
-    program: program::Arguments,
+    program: program::Flags,
     /// Controller groups to run
     #[arg(long, value_delimiter = ',', default_value = "config,workload", value_parser = ["config", "workload"])]
     enabled_controller_groups: Vec<String>,
@@ -41,4 +41,19 @@ async fn main() -> ExitCode {
         quirks: Quirks::hurried(arguments.program.lag()),
     };
     program::run(&arguments.program, "kcp-operator", KINDS, move |world, now| decide(world, &settings, now)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_of_the_real_one_is_taken() {
+        let line = "kcp-operator --kubeconfig k --metrics-bind-address=0 --health-probe-bind-address=127.0.0.1:1 --leader-elect \
+                    --enabled-controller-groups=config,workload --feature-gates=ConfigurationBundle=true";
+        let arguments = Arguments::try_parse_from(line.split_whitespace()).unwrap();
+        assert_eq!(arguments.enabled_controller_groups, ["config", "workload"]);
+        assert_eq!(arguments.feature_gates, [true]);
+        assert!(Arguments::try_parse_from(["kcp-operator", "--kubeconfig=k", "--feature-gates=Another=true"]).is_err());
+    }
 }

@@ -152,7 +152,8 @@ impl Running<'_> {
             json!({ "httpGet": { "scheme": "HTTPS", "port": port, "path": path },
                 "failureThreshold": failures, "periodSeconds": period })
         };
-        let port_of = |(called, _, target): &(&str, u64, u64)| json!({ "name": called, "containerPort": target });
+        // Without names: that of the virtual workspaces' port is longer than a container's may be.
+        let port_of = |(_, _, target): &(&str, u64, u64)| json!({ "containerPort": target, "protocol": "TCP" });
         let ports: Vec<_> = self.ports.iter().map(port_of).collect();
         let (mut volumes, mut mounts) = (self.mounts.volumes(), self.mounts.mounts());
         volumes.extend(self.spec["extraVolumes"].as_array().cloned().unwrap_or_default());
