@@ -6,7 +6,8 @@
 //! - [`quirks`]: the lies, in one table, with where they were seen
 //!
 //! The program is `kcp-operator`; `sandbox/README.md` says how to start it. Not acted for: CacheServer, VirtualWorkspace, audit and
-//! authorization webhooks, and the roles that `Kubeconfig.spec.authorization` writes into kcp.
+//! authorization webhooks, the roles that `Kubeconfig.spec.authorization` writes into kcp, and the finalizer by which a Shard that goes
+//! takes its object in the root workspace along.
 
 mod access;
 mod bundle;
