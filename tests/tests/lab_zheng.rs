@@ -12,12 +12,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine_tests::lab::open_kinds::OPEN;
 use engine_tests::lab::shared::shared_zheng;
 use engine_tests::lab::{Lab, ZHENG_REGIONS};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams, PostParams, TypeMeta};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use objects::{any, client, create, create_any, eventually, netexec};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -63,6 +65,11 @@ async fn each_region_is_a_cluster_with_the_kinds_that_belong_there() {
 async fn the_operators_own_definitions_check_what_we_make() {
     let Some(lab) = lab() else { return };
     let client = client(lab, "root").await;
+    let kinds = Api::<CustomResourceDefinition>::all(client.clone());
+    if kinds.get("rootshards.operator.kcp.io").await.unwrap().annotations().contains_key(OPEN) {
+        eprintln!("left out: the operator's own definitions are not in LAB_PROGRAMS/crds/kcp-operator");
+        return;
+    }
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     let shard = |spec: Value| json!({ "apiVersion": "operator.kcp.io/v1alpha1", "kind": "RootShard", "metadata": { "name": "root" }, "spec": spec });
     let mut spec = json!({

@@ -24,6 +24,7 @@ pub mod error;
 pub mod kubeconfig;
 pub mod modules;
 pub mod network;
+pub mod open_kinds;
 pub mod process;
 pub mod programs;
 pub mod record;

@@ -164,17 +164,12 @@ impl Zheng {
         own_program(self.own.as_deref(), name).or_else(|| beside(name))
     }
 
-    /// The directory with the definitions of a controller's kinds: a person's own go before what we have.
-    pub(super) fn definitions(&self, controller: &str) -> PathBuf {
-        let own = self.own.as_ref().map(|own| own.join("crds").join(controller)).filter(|dir| dir.is_dir());
-        let built = self.definitions.join(controller);
-        own.unwrap_or_else(|| if built.is_dir() { built } else { kept(controller) })
+    /// The directory with the definitions of a controller's kinds: a person's own go before those that a build brought. `None` if
+    /// there are neither.
+    pub(super) fn definitions(&self, controller: &str) -> Option<PathBuf> {
+        let own = self.own.as_ref().map(|own| own.join("crds").join(controller));
+        own.into_iter().chain([self.definitions.join(controller)]).find(|directory| directory.is_dir())
     }
-}
-
-/// Definitions that no module has, in our own sources.
-fn kept(controller: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("lab/crds").join(controller)
 }
 
 fn own_program(own: Option<&Path>, name: &str) -> Option<PathBuf> {

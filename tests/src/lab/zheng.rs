@@ -11,6 +11,7 @@ use super::Lab;
 use super::address::Block;
 use super::error::LabError;
 use super::network::Place;
+use super::open_kinds;
 use super::programs::Zheng;
 use super::record::Cluster;
 use super::request::Admin;
@@ -103,8 +104,7 @@ impl Lab {
                 .map_err(|said| failed(Path::new(&name), said))?;
         }
         for controller in CONTROLLERS.iter().filter(|controller| controller.acts_in(index)) {
-            for file in definitions(&programs.definitions(controller.name))? {
-                let text = fs::read(&file).map_err(LabError::file(format!("read {}", file.display())))?;
+            for (file, text) in definitions(programs, controller.name)? {
                 self.outside(|| admin.create(KINDS, "application/yaml", &text))?.map_err(|said| failed(&file, said))?;
             }
         }
@@ -145,8 +145,20 @@ fn objects() -> [(&'static str, Value); 2] {
     [("/apis/storage.k8s.io/v1/storageclasses", class), ("/api/v1/namespaces", namespace)]
 }
 
-/// The files of a directory with definitions, one in each.
-fn definitions(dir: &Path) -> Result<Vec<PathBuf>, LabError> {
+/// The definitions of a controller's kinds, one in each file, with the file that an error names.
+fn definitions(programs: &Zheng, controller: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, LabError> {
+    let Some(directory) = programs.definitions(controller) else {
+        let open = if controller == "kcp-operator" { open_kinds::kcp_operator() } else { Vec::new() };
+        return Ok(open.into_iter().map(|(name, object)| (name.into(), object.to_string().into_bytes())).collect());
+    };
+    let read = |file: PathBuf| match fs::read(&file) {
+        Ok(text) => Ok((file, text)),
+        Err(error) => Err(LabError::file(format!("read {}", file.display()))(error)),
+    };
+    files(&directory)?.into_iter().map(read).collect()
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>, LabError> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         let files = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         Ok(files.into_iter().filter(|file| file.extension().is_some_and(|ending| ending == "yaml")).collect())
