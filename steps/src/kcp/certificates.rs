@@ -51,7 +51,7 @@ impl Names<'_> {
         let members = peer.clone().map(|name| format!("*.{name}"));
         let own_root = self.issuer_ref("peer-root");
         let own_ca = self.issuer_ref("peer-ca");
-        let server = [&[local.clone()], &client[..], &members[..]].concat();
+        let server = [std::slice::from_ref(&local), &client[..], &members[..]].concat();
         let ring = [peer, members].concat();
         let beside = [local, "localhost".to_owned()];
         vec![

@@ -225,7 +225,7 @@ impl Inputs {
             };
         }
         let replicas = self.replicas.unwrap_or(3);
-        if replicas != 0 && replicas % 2 == 0 {
+        if replicas != 0 && replicas.is_multiple_of(2) {
             let message = format!("{replicas} members of an etcd bear the loss of no more than {} do", replicas - 1);
             return Err(refused(message).help("write an odd number"));
         }
