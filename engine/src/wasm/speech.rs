@@ -92,7 +92,7 @@ impl Speech {
         }
     }
 
-    /// What a panic said before the trap: the last line that begins with `panicked at`.
+    /// What a panic said before the trap.
     pub(super) fn panic(&self) -> Option<&str> {
         self.panic.as_deref()
     }
@@ -122,7 +122,9 @@ impl Speech {
         let line = words::line(line, LINE_BYTES_MAX);
         if matches!(level, LogLevel::Error | LogLevel::Warn) {
             self.listen_for_panic(&line);
-            self.last.push_back(words::line(&line, LAST_BYTES_MAX));
+            if !line.is_empty() {
+                self.last.push_back(words::line(&line, LAST_BYTES_MAX));
+            }
             if self.last.len() > LAST_MAX {
                 self.last.pop_front();
             }
@@ -161,6 +163,10 @@ impl Speech {
         if let Some(at) = line.find("panicked at ").filter(|at| *at == 0 || line.starts_with("thread '")) {
             self.panic = Some(line[at..].to_owned());
             self.is_message_due = line.ends_with(':');
+        }
+        // The runtime of Go. Where it was is in the lines after it.
+        if let Some(message) = line.strip_prefix("panic: ").or_else(|| line.strip_prefix("fatal error: ")) {
+            self.panic = Some(format!("panicked: {message}"));
         }
     }
 }
@@ -221,5 +227,8 @@ mod tests {
         assert_eq!(speech.panic(), Some("panicked at src/lib.rs:3:5: no zone"));
         speech.log(LogLevel::Info, "panicked at: a lie in a line of no importance");
         assert_eq!(speech.panic(), Some("panicked at src/lib.rs:3:5: no zone"));
+        speech.write(Stream::Error, b"panic: no zone\n\ngoroutine 1 [running]:\n");
+        assert_eq!(speech.panic(), Some("panicked: no zone"));
+        assert_eq!(speech.last().last().map(String::as_str), Some("goroutine 1 [running]:"));
     }
 }

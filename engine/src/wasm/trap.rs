@@ -92,7 +92,8 @@ fn trapped(trap: &wasmtime::Error, guest: &Guest, kind: &str) -> StepError {
                 None => format!("trapped: {trap}"),
             };
             let mut error = end("W101", what, TELL_AUTHOR);
-            if guest.speech.panic().is_none() {
+            // Frames without a line do not say where it was; what the runtime has printed may.
+            if guest.speech.panic().is_none() || !frames.iter().any(|frame| frame.contains(" at ")) {
                 error.causes.splice(0..0, guest.speech.last().cloned());
             }
             error

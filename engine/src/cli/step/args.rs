@@ -31,7 +31,7 @@ pub struct NewArgs {
     /// The folder that is made; the last part of it names the step
     #[arg(value_name = "NAME")]
     pub name: PathBuf,
-    /// The language: rust, js or python
+    /// The language: rust, js, python or go
     #[arg(long, value_name = "LANGUAGE", default_value = "rust")]
     pub lang: String,
 }

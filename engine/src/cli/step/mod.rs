@@ -1,30 +1,34 @@
 //! `engine step …`: the path of a person who writes a custom step, from nothing to a tested component.
 //!
 //! ```text
-//!  args.rs     the flags of all of these
-//!  new.rs      a project from a template that is in the binary
-//!  build.rs    the language's own tools make a component
-//!  open.rs     a component, described
-//!  test.rs     cases over a mocked world; --bless, --record
-//!  tell.rs     how the end of a case is told
-//!  real.rs     the world as it is, for `run` and `test --record`
-//!  run.rs      one call of one kind
-//!  inspect.rs  what a component provides and asks for
-//!  doc.rs      the same as Markdown
-//!  publish.rs  a component goes into a registry
-//!  pull.rs     and comes from there
-//!  shown.rs    what both tell of it
+//!  args.rs       the flags of all of these
+//!  new.rs        a project from a template that is in the binary
+//!  build.rs      the language's own tools make a component
+//!  recipe.rs     which tools those are, and whether they are there
+//!  go_module.rs  what Go's compiler makes becomes a component
+//!  open.rs       a component, described
+//!  test.rs       cases over a mocked world; --bless, --record
+//!  tell.rs       how the end of a case is told
+//!  real.rs       the world as it is, for `run` and `test --record`
+//!  run.rs        one call of one kind
+//!  inspect.rs    what a component provides and asks for
+//!  doc.rs        the same as Markdown
+//!  publish.rs    a component goes into a registry
+//!  pull.rs       and comes from there
+//!  shown.rs      what both tell of it
 //! ```
 
 mod args;
 mod build;
 mod doc;
+mod go_module;
 mod inspect;
 mod new;
 mod open;
 mod publish;
 mod pull;
 mod real;
+mod recipe;
 mod run;
 mod shown;
 mod tell;

@@ -25,7 +25,7 @@ struct Template {
     once: &'static str,
 }
 
-const TEMPLATES: [Template; 3] = [
+const TEMPLATES: [Template; 4] = [
     Template {
         language: "rust",
         files: &[
@@ -59,6 +59,21 @@ const TEMPLATES: [Template; 3] = [
         component: "@NAME@.wasm",
         once: "python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1",
     },
+    Template {
+        language: "go",
+        files: &[
+            ("go.mod", include_str!("templates/go/go.mod.in")),
+            ("main.go", include_str!("templates/go/main.go.in")),
+            ("step/contract.go", include_str!("templates/go/step/contract.go.in")),
+            ("step/host.go", include_str!("templates/go/step/host.go.in")),
+            ("step/border.go", include_str!("templates/go/step/border.go.in")),
+            ("step/wasm.go", include_str!("templates/go/step/wasm.go.in")),
+            ("README.md", include_str!("templates/go/README.md.in")),
+            (".gitignore", "/*.wasm\n"),
+        ],
+        component: "@NAME@.wasm",
+        once: "go version   # install Go 1.24 or newer if there is none",
+    },
 ];
 
 pub fn new(args: &NewArgs) -> Result<Exit, CliError> {
@@ -88,7 +103,7 @@ pub fn new(args: &NewArgs) -> Result<Exit, CliError> {
 /// The tools of some languages work in the project's folder.
 fn within(template: &Template, folder: &Path) -> String {
     match template.language {
-        "rust" => String::new(),
+        "rust" | "go" => String::new(),
         _ => format!("cd {} && ", folder.display()),
     }
 }
@@ -109,7 +124,7 @@ fn template(language: &str) -> Result<&'static Template, CliError> {
     })
 }
 
-/// The last part of the path, which names packages: what all three languages take.
+/// The last part of the path, which names packages: what all languages take.
 fn name(folder: &Path) -> Result<&str, CliError> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_fit = name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -160,7 +175,7 @@ mod tests {
         let refused = |lang: &str, name: &str| made(lang, &folder.path().join(name)).unwrap_err();
         let unknown = refused("cobol", "a");
         assert_eq!(unknown.code.as_deref(), Some("A022"));
-        assert!(unknown.hints[0].contains("rust, js, python"), "{:?}", unknown.hints);
+        assert!(unknown.hints[0].contains("rust, js, python, go"), "{:?}", unknown.hints);
         assert!(refused("pyhton", "a").hints.iter().any(|hint| hint.contains("--lang python")));
         assert_eq!(refused("rust", "Bad Name").code.as_deref(), Some("A021"));
         std::fs::create_dir(folder.path().join("there")).unwrap();
