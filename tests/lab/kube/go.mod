@@ -179,6 +179,7 @@ require (
 
 replace (
 	k8s.io/api => k8s.io/api v0.34.4
+	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.34.4
 	k8s.io/apimachinery => k8s.io/apimachinery v0.34.4
 	k8s.io/apiserver => k8s.io/apiserver v0.34.4
 	k8s.io/cli-runtime => k8s.io/cli-runtime v0.34.4
