@@ -46,7 +46,8 @@ pub fn component(folder: &Path, config: &Config) -> Result<PathBuf, CliError> {
         print::tell("\n");
         return Err(CliError::new(Exit::Invalid, format!("{} did not build the step", recipe.tool))
             .code("A026")
-            .hint("what it says is above"));
+            // Besides its own exit codes there are signals, of which it cannot say anything itself.
+            .hint(format!("what it says is above; it ended with {}", output.status)));
     }
     print::tell(&format!(" {took}\n"));
     finish(&recipe, folder)?;
