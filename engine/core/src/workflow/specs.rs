@@ -56,5 +56,8 @@ impl FromIterator<StepSpec> for Specs {
 /// several.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
-    pub read: BTreeMap<(SourceId, String), Result<Vec<(SourceId, Source)>, String>>,
+    pub read: BTreeMap<(SourceId, String), ReadFiles>,
 }
+
+/// What a path led to, or why nothing could be read there.
+pub type ReadFiles = Result<Vec<(SourceId, Source)>, String>;
