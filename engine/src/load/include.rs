@@ -39,34 +39,32 @@ impl Reader {
                     open.extend(workflow::included(&included).into_iter().rev());
                     library.documents.push(included);
                 }
-                Err(problem) => {
+                Err(why) => {
                     library.has_gaps = true;
-                    self.problems.push(problem);
+                    let message = format!("`{}` cannot be included: {why}", path.value);
+                    let help = "paths are relative to the file that has the `include`";
+                    self.problems.push(Problem::error("L263", path.at, message).help(help));
                 }
             }
         }
         (document, library)
     }
 
-    /// `None`: it was read before.
-    fn include(&mut self, written: &Spanned<String>, seen: &mut Vec<PathBuf>) -> Result<Option<Document>, Problem> {
-        let refused = |why: String| {
-            Problem::error("L263", written.at, format!("`{}` cannot be included: {why}", written.value))
-                .help("paths are relative to the file that has the `include`")
-        };
+    /// `None`: it was read before. The error says why it cannot be included.
+    fn include(&mut self, written: &Spanned<String>, seen: &mut Vec<PathBuf>) -> Result<Option<Document>, String> {
         let folder = &self.folders[written.at.source.0 as usize];
         // Without the `.` of `./lib`: it is shown before every line of the file.
         let path: PathBuf = folder.join(&written.value).components().collect();
-        let real = path.canonicalize().map_err(|error| refused(error.to_string()))?;
+        let real = path.canonicalize().map_err(|error| error.to_string())?;
         if seen.contains(&real) {
             let is_itself = self.paths[0].as_ref().and_then(|own| own.canonicalize().ok()) == Some(real);
-            return if is_itself { Err(refused("it is the workflow itself".to_owned())) } else { Ok(None) };
+            return if is_itself { Err("it is the workflow itself".to_owned()) } else { Ok(None) };
         }
         if self.sources.len() > INCLUDED_FILES_MAX {
-            return Err(refused(format!("a workflow includes at most {INCLUDED_FILES_MAX} files")));
+            return Err(format!("a workflow includes at most {INCLUDED_FILES_MAX} files"));
         }
         seen.push(real);
-        let source = files::read(&path).map_err(|error| refused(reason(&error)))?;
+        let source = files::read(&path).map_err(|error| reason(&error))?;
         let (document, problems) = syntax::parse(self.add(path, source.clone()), &source);
         self.problems.extend(problems);
         Ok(Some(document))
