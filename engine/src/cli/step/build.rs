@@ -38,7 +38,7 @@ pub fn component(folder: &Path, config: &Config) -> Result<PathBuf, CliError> {
         CliError::new(Exit::Invalid, format!("{} cannot be started", recipe.tool))
             .code("A025")
             .caused_by(Some(&error))
-            .hint(format!("run once: {}", recipe.install))
+            .hint(recipe::fix(&recipe.install))
     })?;
     if !output.status.success() {
         print::tell(&format!(" failed after {took}\n\n"));

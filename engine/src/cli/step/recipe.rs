@@ -254,7 +254,12 @@ impl std::fmt::Display for Version {
 }
 
 fn missing(what: impl Into<String>, install: &str) -> CliError {
-    CliError::new(Exit::Invalid, what.into()).code("A025").hint(format!("run once: {install}"))
+    CliError::new(Exit::Invalid, what.into()).code("A025").hint(fix(install))
+}
+
+/// A command to run, or what to install when there is no one command for it.
+pub fn fix(install: &str) -> String {
+    if install.starts_with("install ") { install.to_owned() } else { format!("run once: {install}") }
 }
 
 /// A file of the project.
