@@ -33,7 +33,7 @@ pub use registry::Registry;
 /// A workflow with everything it is made of.
 #[derive(Debug)]
 pub struct Loaded {
-    /// By [`SourceId`]; the first is the workflow itself.
+    /// By the number of a `SourceId`; the first is the workflow itself.
     pub sources: Vec<Source>,
     /// Where each source was read; `None` for standard input.
     pub paths: Vec<Option<PathBuf>>,
