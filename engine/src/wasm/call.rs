@@ -44,7 +44,10 @@ pub(super) async fn ask(
     question: Question,
 ) -> (Result<Answer, Fault>, Guest) {
     machine.tick();
-    let place = linked.place(machine, guest.allowance.memory_max());
+    let place = match linked.place(machine, guest.allowance.memory_max()) {
+        Ok(place) => place,
+        Err(error) => return (Err(Fault::Trap(wasmtime::Error::new(error))), guest),
+    };
     let mut store = Store::new(place.engine, guest);
     store.limiter(|guest| &mut guest.allowance);
     store.set_hostcall_fuel(HANDED_OVER_BYTES_MAX);

@@ -17,7 +17,6 @@ use super::describe::{Description, Kind};
 use super::error::{Refusal, WasmError};
 use super::examine::{self, Contract};
 use super::guest::Guest;
-use super::imports;
 use super::limits::{DESCRIBE_CPU, DESCRIBE_WALL};
 use super::machine::Machine;
 use super::meter::Time;
@@ -118,7 +117,8 @@ impl Components {
     fn make_new(&self, known: &Known, bytes: &[u8], digest: &Digest) -> Result<Arc<Component>, WasmError> {
         let (whole, code) = self.code(bytes, digest)?;
         let contract = examine::contract(&code)?;
-        let linked = self.linked(&code, &whole)?;
+        let pooled = self.machine.pool().and_then(|pool| whole.load(&pool.engine));
+        let linked = Linked::new(&self.machine, code, pooled)?;
         let known = known.described.get(digest).cloned();
         let description = match known.or_else(|| self.cache.description(digest).map(Arc::new)) {
             Some(description) => description,
@@ -146,13 +146,6 @@ impl Components {
         kept().ok_or_else(|| WasmError::NotReady {
             reason: "the compiled code that was just written cannot be loaded".to_owned(),
         })
-    }
-
-    /// The code for both engines. One that is too large for the pool is refused by it when it is loaded, and has no need of it.
-    fn linked(&self, code: &Code, whole: &WholeCode) -> Result<Linked, WasmError> {
-        let pooled = self.machine.pool().and_then(|pool| Some((pool, whole.load(&pool.engine)?)));
-        let pooled = pooled.map(|(pool, code)| imports::link(&pool.engine, &code)).transpose()?;
-        Ok(Linked { alone: imports::link(&self.machine.engine, code)?, pooled })
     }
 
     /// Calls `describe`. Guests run on a runtime, and the caller may stand on one already: a thread of its own has neither problem.

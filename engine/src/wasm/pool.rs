@@ -4,13 +4,16 @@
 //! finds none free, or a guest that is larger than a place, is given memory of its own by the other engine, which is only slower.
 //! Both engines run the same compiled code.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::Component as Code;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::StepPre;
+use super::error::WasmError;
 use super::guest::Guest;
+use super::imports;
 use super::limits::TABLE_ENTRIES_MAX;
 use super::machine::{MEMORY_RESERVATION, Machine};
 
@@ -68,8 +71,11 @@ impl Pool {
 
 /// A component's code, linked to the host: for calls with memory of their own and, if it fits, for the pool.
 pub(super) struct Linked {
-    pub(super) alone: StepPre<Guest>,
-    pub(super) pooled: Option<StepPre<Guest>>,
+    /// For the engine without a pool.
+    code: Code,
+    /// Linked when a call first needs it, unless there is no other.
+    alone: OnceLock<StepPre<Guest>>,
+    pooled: Option<StepPre<Guest>>,
 }
 
 /// Where one call takes place.
@@ -81,13 +87,34 @@ pub(super) struct Place<'a> {
 }
 
 impl Linked {
+    /// `pooled` is the same code for the pool; one that is too large for it was refused by it when it was loaded.
+    pub(super) fn new(machine: &Machine, code: Code, pooled: Option<Code>) -> Result<Linked, WasmError> {
+        let pooled = machine.pool().zip(pooled).map(|(pool, code)| imports::link(&pool.engine, &code)).transpose()?;
+        let linked = Linked { code, alone: OnceLock::new(), pooled };
+        if linked.pooled.is_none() {
+            linked.alone(machine)?;
+        }
+        Ok(linked)
+    }
+
+    fn alone(&self, machine: &Machine) -> Result<&StepPre<Guest>, WasmError> {
+        if let Some(linked) = self.alone.get() {
+            return Ok(linked);
+        }
+        let linked = imports::link(&machine.engine, &self.code)?;
+        Ok(self.alone.get_or_init(|| linked))
+    }
+
     /// A place for a call that may use this much memory.
-    pub(super) fn place<'a>(&'a self, machine: &'a Machine, memory_max: u64) -> Place<'a> {
+    pub(super) fn place<'a>(&'a self, machine: &'a Machine, memory_max: u64) -> Result<Place<'a>, WasmError> {
         let pooled = machine.pool().zip(self.pooled.as_ref()).filter(|_| memory_max <= MEMORY_RESERVATION);
         let free = pooled.and_then(|(pool, code)| {
             let place = Arc::clone(&pool.places).try_acquire_owned().ok()?;
             Some(Place { engine: &pool.engine, code, _place: Some(place) })
         });
-        free.unwrap_or(Place { engine: &machine.engine, code: &self.alone, _place: None })
+        match free {
+            Some(place) => Ok(place),
+            None => Ok(Place { engine: &machine.engine, code: self.alone(machine)?, _place: None }),
+        }
     }
 }
